@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import mreg
 from mreg.catalog.database import Connection, Database
+from mreg.profile.load import load_profile
+from mreg.registry.open import open_local
 
 
 class Tries:
@@ -37,7 +38,7 @@ class Tries:
 def main() -> None:
     """Do the work of one process."""
     work, number, count, start = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), float(sys.argv[4])
-    registry = mreg.open_registry(user=f"w{number}")
+    registry = open_local(load_profile(user=f"w{number}"))
     registry.models(limit=1)
     tries = Tries(registry._session.catalog._database)
     path = Path(f"model-{number}")

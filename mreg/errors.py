@@ -8,7 +8,9 @@
     ├── NotFound          valid name or reference, but the object does not exist
     ├── AlreadyExists     the name, the destination or the version is taken
     ├── Conflict          changed by another process, or busy; the same call can succeed later
+    │   └── BlobsMissing  blobs of a new version must be uploaded first
     ├── NotAllowed        the rules of the registry forbid the operation in the current state
+    │   └── OutsideScope  the client is limited to other models
     ├── GateFailed        a metric gate or a regression check failed
     ├── ApprovalMissing   a required approval is missing, or an approver rejected the version
     ├── Unchanged         nothing changed in the time that the caller gave
@@ -79,6 +81,12 @@ class Conflict(MregError):
     code = "conflict"
 
 
+class BlobsMissing(Conflict):
+    """Blobs of a new version must be uploaded first; ``details`` has the first digests (``blobs``) and ``count``."""
+
+    code = "blobs_missing"
+
+
 class NotAllowed(MregError):
     """The rules of the registry forbid the operation in the current state."""
 
@@ -93,6 +101,12 @@ class LeavesProduction(NotAllowed):
     """
 
     subcode = "leaves_production"
+
+
+class OutsideScope(NotAllowed):
+    """The client of a server is limited to some models, and the operation concerns others."""
+
+    code = "outside_scope"
 
 
 class GateFailed(MregError):
@@ -133,6 +147,8 @@ class MissingBlob(Corrupt):
 
 class DamagedBundle(Corrupt):
     """A bundle to import is damaged or truncated; the registry is not."""
+
+    subcode = "damaged_bundle"
 
 
 class Unavailable(MregError):

@@ -171,9 +171,14 @@ class Folder:
         """Remove an empty folder."""
         os.rmdir(self._at(name), dir_fd=self._descriptor)
 
-    def touch(self, name: str) -> None:
-        """Set the access time of a file to now; its modification time stays."""
-        times = (time.time_ns(), self.stat(name).st_mtime_ns)
+    def touch(self, name: str, *, modified: bool = False) -> None:
+        """Set the access time of a file to now.
+
+        Args:
+            modified: Set its modification time, too.
+        """
+        now = time.time_ns()
+        times = (now, now if modified else self.stat(name).st_mtime_ns)
         if os.utime in os.supports_dir_fd and os.utime in os.supports_follow_symlinks:
             os.utime(self._at(name), ns=times, dir_fd=self._descriptor, follow_symlinks=False)
         else:

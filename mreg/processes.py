@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,3 +60,49 @@ def run(command: list[str], data: bytes, environ: Mapping[str, str], seconds: fl
         return ""
     last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
     return f"exit code {done.returncode}" + "".join(f": {line[:500]}" for line in last)
+
+
+def read_output(
+    command: Sequence[str], *, folder: str, environ: Mapping[str, str], seconds: float, limit: int
+) -> tuple[bytes, str]:
+    """Run a program that the user named; return its output, and why it failed (empty if it succeeded).
+
+    The program reads nothing from standard input, writes to this process's standard error, and can ask on the terminal.
+    It is killed after the time limit. Processes that it left behind are not waited for, even if they hold its output.
+
+    Args:
+        folder: Folder in which the program runs.
+        seconds: Time limit.
+        limit: Maximum number of bytes that are read.
+    """
+    import subprocess
+    import threading
+
+    env = {**environ, "PATH": os.pathsep.join(search_path(environ))}
+    try:
+        running = subprocess.Popen(
+            list(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder or None, env=env
+        )
+    except (OSError, ValueError) as error:
+        return b"", getattr(error, "strerror", None) or str(error)
+    kept = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while running.stdout is not None and (chunk := os.read(running.stdout.fileno(), 65536)):
+                kept.extend(chunk[: limit - len(kept)])
+
+    reading = threading.Thread(target=read, daemon=True)
+    reading.start()
+    try:
+        code = running.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return b"", f"it took over {seconds:g} s"
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.wait()
+        reading.join(1.0)
+        if not reading.is_alive() and running.stdout is not None:
+            running.stdout.close()
+    return bytes(kept), f"exit code {code}" if code else ""

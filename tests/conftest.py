@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,6 +24,7 @@ import mreg
 from mreg.catalog.database import Database
 from mreg.cli import app
 from mreg.registry.local import LocalRegistry
+from mreg.registry.registry import Registry
 from tests.mlflow_source import Server, Source, seed
 from tests.proxy import Proxy
 from tests.servers import Place, PostgresqlServer, RedisServer, Store, new_place
@@ -32,6 +33,8 @@ from tests.stores import STORES, refuse_missing, running
 # A shell starts a background job with SIGINT ignored, and the processes of the tests would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+P = ParamSpec("P")
 
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
@@ -145,6 +148,18 @@ def _variables() -> dict[str, str]:
     # scikit-learn sets variables of OpenMP (KMP_) when it is loaded.
     return {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "KMP_"))}
 
+
+def _local(opened: Callable[P, Registry]) -> Callable[P, LocalRegistry]:
+    def open_local(*names: P.args, **settings: P.kwargs) -> LocalRegistry:
+        registry = opened(*names, **settings)
+        assert isinstance(registry, LocalRegistry)
+        return registry
+
+    return open_local
+
+
+local_registry = _local(mreg.open_registry)
+"""`mreg.open_registry` where no server is named: the registry has methods beyond the interface."""
 
 TEMPORARY = tempfile.gettempdir()
 """The folder for temporary files outside of the tests: what serves several tests is not kept in the first one's."""
@@ -289,7 +304,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def registry() -> Iterator[LocalRegistry]:
     """A registry over the default store of the test's own home."""
-    with mreg.open_registry() as opened:
+    with local_registry() as opened:
         yield opened
 
 

@@ -15,8 +15,8 @@ fi
 . examples/venv.sh
 sh tests/install.sh test
 
-# Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl and
-# nginx, the page in a browser, object stores on Ceph's radosgw, s3rver and Azurite, and catalogs on Redis, too. If a
+# Completions are tested in the shells, manual pages with groff, downloads with wget, the guides with curl, openssl,
+# nginx and Caddy, the page in a browser, object stores on Ceph's radosgw, s3rver and Azurite, and catalogs on Redis, too. If a
 # program cannot be installed, its tests are skipped, except in CI, where a skip fails.
 missing=""
 for tool in bash zsh fish wget curl openssl groff; do
@@ -28,6 +28,7 @@ command -v radosgw >/dev/null 2>&1 && command -v ceph-mon >/dev/null 2>&1 && com
 command -v redis-server >/dev/null 2>&1 || missing="$missing redis-server"
 command -v npm >/dev/null 2>&1 || missing="$missing nodejs npm"
 command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] || missing="$missing nginx-light"
+command -v caddy >/dev/null 2>&1 || missing="$missing caddy"
 if [ -n "$missing" ] && command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
     echo "installing$missing"
     # shellcheck disable=SC2086

@@ -20,6 +20,7 @@ from fsspec.registry import register_implementation
 
 import mreg
 from mreg.registry.local import LocalRegistry
+from tests.conftest import local_registry
 from tests.registry.test_forced_pulls import fill
 
 ROOT = Path(__file__).parent.parent
@@ -32,7 +33,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalR
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "catalog.db"))
     register_implementation("mreg", "mreg.filesystem.MregFileSystem", clobber=True)
     fsspec.get_filesystem_class("mreg").clear_instance_cache()
-    with mreg.open_registry() as opened:
+    with local_registry() as opened:
         for number in (1, 2):
             joblib.dump({"number": number}, tmp_path / "model.pkl")
             opened.push(tmp_path / "model.pkl", name="churn")

@@ -147,13 +147,36 @@ class BlobParts(abc.ABC):
         """Make the blob of all parts durable under its key; return whether this call created it."""
 
 
+class ContinuedUpload(abc.ABC):
+    """An upload of a large blob from its beginning to its end, which continues where an earlier one broke off.
+
+    Attributes:
+        start: Number of bytes that had arrived before.
+    """
+
+    start: int
+
+    @abc.abstractmethod
+    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+        """Send the missing bytes, and make the blob durable under its key; return whether this call created it.
+
+        Args:
+            chunks: Returns an iterator over the bytes from an offset; called again after a failed connection.
+            advance: Called with the number of further bytes that have arrived; negative if the store lost some.
+
+        Raises:
+            BadInput: The bytes do not have the digest of the key.
+            Unavailable: The store cannot be reached or written. The bytes that arrived are kept for the next upload.
+        """
+
+
 class BlobBackend(abc.ABC):
     """A store of immutable blobs by key; safe for threads and processes.
 
     Keys are relative POSIX paths from `ArtifactStore` (``blobs/sha256/ab/cdef...``). Driver errors are raised as
     `Unavailable` (cannot be reached, full, permission denied), `Corrupt` (something that is not a blob has its key) or
-    `NotFound`. Without `SupportsStaging`, `SupportsParts` or `SupportsStreams`, files are limited to
-    `mreg.artifacts.upload.SMALL_BYTES`.
+    `NotFound`. Without `SupportsStaging`, `SupportsParts`, `SupportsStreams` or `SupportsContinuing`, files are limited
+    to `mreg.artifacts.upload.SMALL_BYTES`.
 
     Attributes:
         remote: Each call is a network round trip, so callers keep several in flight, keep the bytes of an interrupted
@@ -234,6 +257,12 @@ class BlobBackend(abc.ABC):
     def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:
         """Yield every blob whose key begins with the prefix, in any order; other files are skipped."""
 
+    def mark(self, key: str) -> None:
+        """Store an empty blob and set its time to now; a power loss can undo it."""
+        if not self.put_if_absent(key, b""):
+            self.delete(key)
+            self.put_if_absent(key, b"")
+
     @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Remove a blob; idempotent."""
@@ -258,6 +287,66 @@ class SupportsStaging(Protocol):
         """Return an empty staged blob."""
 
 
+class ResumableFile(StagedBlob):
+    """Bytes in the store that have no key yet, and that a later process can continue; locked while it is open.
+
+    Attributes:
+        size: Number of bytes so far.
+    """
+
+    size: int
+
+    @property
+    @abc.abstractmethod
+    def identity(self) -> tuple[int, int, int]:
+        """A value that changes when another process writes to the file."""
+
+    @abc.abstractmethod
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes so far."""
+
+    @abc.abstractmethod
+    def keep(self) -> None:
+        """Close the file, which stays as it is and is no longer locked; idempotent."""
+
+    @abc.abstractmethod
+    def clear(self) -> None:
+        """Remove all bytes."""
+
+
+@runtime_checkable
+class SupportsResuming(Protocol):
+    """A backend that keeps unfinished files by names, so that they survive a restart."""
+
+    @property
+    def room(self) -> int | None:
+        """See `BlobBackend.room`."""
+
+    @property
+    def place(self) -> str:
+        """See `BlobBackend.place`."""
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        """See `BlobBackend.unfinished`."""
+
+    def resume(self, name: str, *, create: bool) -> ResumableFile | None:
+        """Open an unfinished file.
+
+        Args:
+            name: 24 hex digits.
+            create: Create it if it does not exist.
+
+        Returns:
+            None if it does not exist, if another thread or process has it open, or if files cannot be locked here.
+        """
+
+    def stage(self) -> StagedBlob:
+        """Return an empty staged blob, which cannot be continued."""
+
+    def left(self, name: str) -> tuple[int, bool]:
+        """Return the size of an unfinished file, 0 if it does not exist, and whether it is being written."""
+
+
 @runtime_checkable
 class SupportsParts(Protocol):
     """A backend that accepts large blobs in parts. It needs the key first, so the file is hashed in a separate pass."""
@@ -280,4 +369,38 @@ class SupportsStreams(Protocol):
         Raises:
             Unavailable: The store cannot be written, or the bytes arrived damaged.
             Conflict: Other uploads of the same blob kept this one from being completed, and failed.
+        """
+
+
+@runtime_checkable
+class SupportsContinuing(Protocol):
+    """A backend that accepts a large blob as a stream, which it can continue. It needs the key first."""
+
+    def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
+        """Return the upload of a blob; None if the store has the blob.
+
+        Args:
+            size: Size of the blob in bytes.
+        """
+
+
+@runtime_checkable
+class SupportsBatches(Protocol):
+    """A backend that reads many small blobs in one request.
+
+    Attributes:
+        batch_blobs: Maximum number of blobs in a request.
+        batch_bytes: Maximum number of bytes in a request.
+        batched_bytes: Maximum size of a blob that is read with others.
+    """
+
+    batch_blobs: int
+    batch_bytes: int
+    batched_bytes: int
+
+    def open_many(self, requests: Sequence[BlobRequest]) -> Iterator[bytes]:
+        """Yield the bytes of complete blobs in order, of each at most its size.
+
+        Raises:
+            MregError: A blob cannot be read; which one is unknown.
         """

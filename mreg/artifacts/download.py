@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import chain
 from queue import Empty, SimpleQueue
 
-from mreg.artifacts.backend import BlobBackend, BlobRequest, Chunk
+from mreg.artifacts.backend import BlobBackend, BlobRequest, Chunk, SupportsBatches
 from mreg.artifacts.hashing import damaged, missing
 from mreg.artifacts.parallel import Stoppable, in_order
 from mreg.domain.digest import Digest, blob_key
@@ -29,6 +30,19 @@ class _Piece:
     digest: Digest
     start: int
     length: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Small complete blobs that are read in one request."""
+
+    blobs: Sequence[BlobRequest]
+    open: Callable[[Sequence[BlobRequest]], Iterator[bytes]]
+
+    @property
+    def length(self) -> int:
+        """Number of bytes."""
+        return sum(blob.size for blob in self.blobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +86,22 @@ def fetched(
     """
     stoppable = Stoppable(advance)
     buffers = _Buffers()
+    ready: deque[_Arrived] = deque()
 
-    def fetch(piece: _Piece) -> _Arrived:
+    def fetch(piece: _Piece | _Batch) -> Sequence[_Arrived]:
+        if isinstance(piece, _Piece):
+            return (fetch_piece(piece),)
+        arrived = []
+        with suppress(MregError):  # a blob that cannot be read is requested again by itself, for its own error
+            for blob, data in zip(piece.blobs, piece.open(piece.blobs), strict=True):
+                stoppable(len(data))
+                arrived.append(_Arrived(bytearray(data), len(data), None))
+                if len(data) < blob.size:
+                    break
+        rest = piece.blobs[len(arrived) :]
+        return [*arrived, *(fetch_piece(part) for blob in rest for part in _pieces(blob))]
+
+    def fetch_piece(piece: _Piece) -> _Arrived:
         buffer = buffers.take(piece.length)
         view = memoryview(buffer)
         count, failure = 0, None
@@ -90,7 +118,9 @@ def fetched(
 
     def chunks(blob: BlobRequest) -> Iterator[Chunk]:
         for piece in _pieces(blob):
-            arrived = next(results)
+            if not ready:
+                ready.extend(next(results))
+            arrived = ready.popleft()
             yield memoryview(arrived.buffer)[: arrived.count]
             if arrived.failure is not None:
                 raise arrived.failure
@@ -103,7 +133,7 @@ def fetched(
     large = any(blob.size - blob.start > RANGE_BYTES for blob in requests)
     under_way = in_order(
         fetch,
-        chain.from_iterable(map(_pieces, requests)),
+        _wanted(backend, requests),
         at_once=AT_ONCE if large else SMALL_AT_ONCE,
         size=lambda piece: piece.length,
         budget=BUDGET_BYTES,
@@ -111,6 +141,28 @@ def fetched(
     with closing(under_way) as results, stoppable:
         for blob in requests:
             yield chunks(blob)
+
+
+def _wanted(backend: BlobBackend, requests: Sequence[BlobRequest]) -> Iterator[_Piece | _Batch]:
+    """Yield what to request for blobs, in their order."""
+    if not isinstance(backend, SupportsBatches):
+        yield from chain.from_iterable(map(_pieces, requests))
+        return
+    batch: list[BlobRequest] = []
+    size = 0
+    for request in (*requests, None):
+        small = request is not None and request.start == 0 and 0 < request.size <= backend.batched_bytes
+        fits = len(batch) < backend.batch_blobs and request and size + request.size <= backend.batch_bytes
+        if batch and not (small and fits):
+            yield _Batch(tuple(batch), backend.open_many) if len(batch) > 1 else next(_pieces(batch[0]))
+            batch, size = [], 0
+        if request is None:
+            return
+        if small:
+            batch.append(request)
+            size += request.size
+        else:
+            yield from _pieces(request)
 
 
 def _pieces(request: BlobRequest) -> Iterator[_Piece]:

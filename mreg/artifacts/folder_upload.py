@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -206,12 +206,10 @@ class FolderUpload:
             BadInput: The folder has no bytes, or two paths exclude each other.
         """
         if self._manifest is None:
-            if not any(file.size for file in self._files.values()):
-                how = "it has only files of 0 bytes" if self._files else "it has no files"
-                raise BadInput(f"the folder is empty: {how}", hint="check the program that sent it")
             entries = tuple(
                 ManifestEntry(path, file.size, file.digest, file.executable) for path, file in self._files.items()
             )
+            refuse_empty(entries)
             self._manifest = Manifest(entries, tuple(self._folders - _parents((*self._files, *self._folders))))
         return self._manifest
 
@@ -273,6 +271,17 @@ class FolderUpload:
             return detect_stream(io.BytesIO(_read(small, file)), name)
         staged = self._staged.get(file.digest)
         return detect(staged.path if staged else os.path.join(self._folder, file.digest.value), name)
+
+
+def refuse_empty(entries: Collection[ManifestEntry]) -> None:
+    """Check that a folder that a client sent has content.
+
+    Raises:
+        BadInput: It has no files, or only files of 0 bytes.
+    """
+    if not any(entry.size for entry in entries):
+        how = "it has only files of 0 bytes" if entries else "it has no files"
+        raise BadInput(f"the folder is empty: {how}", hint="check the program that sent it")
 
 
 def _parents(paths: Iterable[str]) -> set[str]:

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import BinaryIO
 
 from mreg.domain.digest import Digest
-from mreg.errors import Corrupt, MissingBlob
+from mreg.errors import BadInput, Corrupt, MissingBlob
 
 CHUNK_BYTES = 1 << 20
 """Large enough that Python's overhead does not matter, small enough for the processor cache.
@@ -35,10 +35,14 @@ class Hashing:
     """Hashes chunks in order on a separate thread while the caller transfers them; a context manager.
 
     hashlib releases the GIL, so on two cores a copy takes as long as the slower of hashing and writing, not the sum.
+
+    Args:
+        size: Expected number of bytes, which decides whether a thread hashes.
+        start: Hash of the bytes before (default: none).
     """
 
-    def __init__(self, size: int) -> None:
-        self._hash = hashlib.sha256()
+    def __init__(self, size: int, start: hashlib._Hash | None = None) -> None:
+        self._hash = hashlib.sha256() if start is None else start.copy()
         self._waiting: deque[bytes | memoryview | None] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -63,6 +67,11 @@ class Hashing:
             with self._changed:
                 while self._waiting:
                     self._changed.wait()
+
+    def state(self) -> hashlib._Hash:
+        """Return the hash of all added chunks, from which another object can go on."""
+        self.__exit__()
+        return self._hash.copy()
 
     def _update(self, chunk: bytes | memoryview) -> None:
         self._hash.update(chunk)
@@ -150,6 +159,18 @@ def chunks_from(stream: BinaryIO, start: int, advance: Callable[[int], None]) ->
         for chunk in stream_chunks(stream):
             advance(len(chunk))
             yield chunk
+
+
+def check_received(expected: Digest, received: Digest) -> None:
+    """Check the digest of bytes that a client sent.
+
+    Raises:
+        BadInput: It is another digest than the client said.
+    """
+    if received != expected:
+        raise BadInput(
+            f"the bytes do not match their digest: expected {expected}, got {received}", hint="upload them again"
+        )
 
 
 def missing(digest: Digest, store: str) -> MissingBlob:

@@ -21,16 +21,17 @@ import io
 import os
 import re
 import stat
+import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from mreg.artifacts.access import check_access, check_parent
-from mreg.artifacts.backend import BlobBackend, BlobStat, StagedBlob, Unfinished
+from mreg.artifacts.backend import BlobBackend, BlobStat, ResumableFile, StagedBlob, Unfinished
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.files import CREATE, READ, folder_url
+from mreg.files import CREATE, READ, UPDATE, close, folder_url, has_locks, lock, read_at
 from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
 from mreg.linux import begin_sync, has_syncfs
@@ -50,6 +51,13 @@ NUMBER = re.compile(r"[0-9]{1,9}")
 
 FLUSH_BYTES = 4 << 20
 """Number of bytes after which a background write to disk is started, so that the final flush is short."""
+
+LOCK_TRIES = 5
+LOCK_SECONDS = 0.01
+"""Tries to lock an unfinished file, and the pause between them."""
+
+CHUNK_BYTES = 1 << 20
+"""Size of the pieces in which an unfinished file is read."""
 
 DEPTH = 3
 """Number of folders from the root to a blob; mreg creates no deeper folders."""
@@ -104,6 +112,69 @@ class LocalStagedBlob(StagedBlob):
         self.close(durable=False)  # Windows cannot remove an open file
         with contextlib.suppress(OSError):
             self.folder.unlink(self.name)
+
+
+class LocalResumableFile(LocalStagedBlob, ResumableFile):
+    """A file under ``tmp`` with a name that its uploader can find again; locked while it is open.
+
+    Args:
+        descriptor: The locked file.
+    """
+
+    def __init__(self, backend: LocalBackend, name: str, descriptor: int) -> None:
+        super().__init__(backend)
+        self.name, self.path = name, os.path.join(self.folder.path, name)
+        self.descriptor, self.made = descriptor, True
+        self.size = self.flushed = os.lseek(descriptor, 0, os.SEEK_END)
+
+    @property
+    def identity(self) -> tuple[int, int, int]:
+        found = os.fstat(self.descriptor)
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        try:
+            super().write(chunk)
+        except BaseException:  # a part of the chunk can be in the file
+            with contextlib.suppress(OSError):
+                self._cut(self.size)
+            raise
+
+    def clear(self) -> None:
+        with self.backend.translated("write"):
+            self._cut(0)
+        self.size = self.flushed = 0
+
+    def _cut(self, size: int) -> None:
+        os.ftruncate(self.descriptor, size)
+        os.lseek(self.descriptor, size, os.SEEK_SET)
+
+    def chunks(self) -> Iterator[bytes]:
+        place = 0
+        while place < self.size:
+            with self.backend.translated("read", self.name):
+                chunk = read_at(self.descriptor, CHUNK_BYTES, place)
+            if not chunk:
+                return
+            place += len(chunk)
+            yield chunk
+
+    def close(self, *, durable: bool) -> None:
+        """Flush the file, which stays locked until it is removed or kept: nobody else may write to a stored blob."""
+        if durable:
+            sync(self.descriptor)
+        else:
+            super().close(durable=False)
+
+    def put_if_absent(self, key: str) -> bool:
+        new = super().put_if_absent(key)
+        if new:
+            with self.backend.translated("write"):
+                os.fchmod(self.descriptor, stat.S_IMODE(os.fstat(self.descriptor).st_mode) & 0o444)
+        return new
+
+    def keep(self) -> None:
+        self.close(durable=False)
 
 
 class LocalBackend(BlobBackend):
@@ -181,6 +252,66 @@ class LocalBackend(BlobBackend):
         with self.stage() as staged:
             staged.write(data)
             return self._put(key, staged)
+
+    def mark(self, key: str) -> None:
+        with self.translated("write", key=key):
+            folder, name = self._locate(key, make=True)
+            try:
+                os.close(folder.open(name, CREATE, 0o444))
+            except FileExistsError:
+                folder.touch(name, modified=True)
+
+    def resume(self, name: str, *, create: bool) -> LocalResumableFile | None:
+        """See `mreg.artifacts.backend.SupportsResuming`."""
+        if not has_locks():
+            return None
+        folder = self.incoming()
+        with self.translated("write"):
+            for _ in range(LOCK_TRIES):
+                try:
+                    descriptor = self._open_unfinished(folder, name, create=create)
+                    if descriptor >= 0:
+                        return LocalResumableFile(self, name, descriptor)
+                except FileNotFoundError:  # it does not exist, or it was removed meanwhile
+                    if not create:
+                        return None
+                except BlockingIOError:  # by a writer, or for a moment by `left`
+                    time.sleep(LOCK_SECONDS)
+        return None
+
+    def _open_unfinished(self, folder: Folder, name: str, *, create: bool) -> int:
+        """Open and lock an unfinished file; return its descriptor, -1 if the file is not mreg's."""
+        descriptor = folder.open(name, UPDATE if create else os.O_RDWR, 0o644)
+        try:
+            if lock(descriptor, wait=False) and self._is_current(folder, name, descriptor):
+                kept, descriptor = descriptor, -1
+                return kept
+            return -1
+        finally:
+            close(descriptor)
+
+    def _is_current(self, folder: Folder, name: str, descriptor: int) -> bool:
+        """Return whether a name still leads to an open file of this user without other names."""
+        found = os.fstat(descriptor)
+        mine = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
+        plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and mine
+        return plain and os.path.samestat(found, folder.stat(name))
+
+    def left(self, name: str) -> tuple[int, bool]:
+        """See `mreg.artifacts.backend.SupportsResuming`."""
+        with self.translated("read"), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            folder = self._tree.folder(INCOMING)
+            found = folder.stat(name)
+            if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:  # with two names, it is a blob already
+                descriptor = folder.open(name, READ)
+                try:
+                    size = os.fstat(descriptor).st_size
+                    return size, not lock(descriptor, wait=False, shared=True)
+                except BlockingIOError:
+                    return size, True
+                finally:
+                    close(descriptor)
+        return 0, False
 
     def put_staged(self, key: str, staged: LocalStagedBlob) -> bool:
         """Store the staged bytes under a key; see `BlobBackend.put_if_absent`."""

@@ -60,6 +60,9 @@ class ObjectBackend(BlobBackend):
         made = self._bucket.put(key, data, digest, if_absent=True)
         return made or (key == blob_key(digest) and self._bucket.repair(key, data, digest))
 
+    def mark(self, key: str) -> None:
+        self._bucket.put(key, b"", digest_of(b""))
+
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()
 

@@ -103,15 +103,20 @@ def changed(name: str) -> Conflict:
     )
 
 
-def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
+def read_chunks(file: SourceFile, *, chunk_bytes: int = CHUNK_BYTES, start: int = 0) -> Iterator[bytes]:
     """Yield the bytes of a file, which must be unchanged since the start of the push.
+
+    Args:
+        start: Offset of the first byte.
 
     Raises:
         Conflict: The file changed, grew, shrank or disappeared; raised at the latest instead of the end.
         Unavailable: The file cannot be read.
     """
     with unchanged(file) as descriptor:
-        left = file.size
+        if start:
+            os.lseek(descriptor, start, os.SEEK_SET)
+        left = file.size - start
         while left > 0:
             chunk = _read(file, descriptor, min(chunk_bytes, left))
             if not chunk:

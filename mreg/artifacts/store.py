@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.access import missing_folder
-from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, Unfinished
+from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, SupportsResuming, Unfinished
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import chunks_from, damaged, digest_of, missing, stream_chunks
+from mreg.artifacts.hashing import check_received, chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
@@ -19,9 +20,13 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, MregError, NotFound
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mreg.artifacts.cache import BlobCache
+    from mreg.artifacts.claims import Claims, Uploader
     from mreg.artifacts.destination import Received
     from mreg.artifacts.folder_upload import FolderUpload
+    from mreg.artifacts.partial_upload import PartialUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -41,11 +46,13 @@ class ArtifactStore:
 
     Args:
         cache: Cache of pulled blobs (default: none).
+        spool: Folder for unfinished uploads to a server, if the backend cannot keep them (default: a temporary one).
     """
 
-    def __init__(self, backend: BlobBackend, cache: BlobCache | None = None) -> None:
+    def __init__(self, backend: BlobBackend, cache: BlobCache | None = None, spool: str = "") -> None:
         self._backend = backend
         self._cache = cache
+        self._spool = spool
 
     # Writing
 
@@ -127,6 +134,83 @@ class ArtifactStore:
         with self._explaining(), FolderUpload(self._backend, size) as incoming:
             yield incoming
 
+    def put_blob(self, digest: Digest, data: bytes) -> None:
+        """Store a small blob durably.
+
+        Raises:
+            BadInput: The bytes have another digest.
+            Corrupt: The store has a blob of this digest with another size.
+            Unavailable: The store cannot be written.
+        """
+        check_received(digest, digest_of(data))
+        self._backend.put_if_absent(blob_key(digest), data)
+
+    @cached_property
+    def _unfinished_files(self) -> SupportsResuming:
+        """Where unfinished uploads to a server are kept: in the store if it can, or in a folder of this machine."""
+        if isinstance(self._backend, SupportsResuming):
+            return self._backend
+        from mreg.artifacts.local import LocalBackend
+        from mreg.artifacts.stream_upload import temporary_folder
+
+        folder = self._spool or temporary_folder()
+        own = digest_of(self._backend.url.encode()).value[:16]
+        return LocalBackend(Path(folder, own), private=folder)
+
+    @contextmanager
+    def continue_upload(
+        self, uploader: Uploader, digest: Digest, *, length: int, start: int, now: datetime
+    ) -> Iterator[PartialUpload]:
+        """Yield a request of an upload in several requests; see `mreg.artifacts.partial_upload.PartialUpload`."""
+        from mreg.artifacts.partial_upload import PartialUpload
+
+        files = self._unfinished_files
+        with (
+            self._explaining(),
+            PartialUpload(self._backend, files, uploader, digest, length=length, start=start, now=now) as upload,
+        ):
+            yield upload
+
+    def arrived(self, uploader: Uploader, digest: Digest) -> int:
+        """Return the number of bytes from which an upload can be continued, 0 if nothing arrived."""
+        from mreg.artifacts.partial_upload import arrived
+
+        return arrived(self._unfinished_files, uploader, digest)
+
+    def put_many(self, blobs: Mapping[Digest, bytes]) -> None:
+        """Store small blobs durably.
+
+        Raises:
+            BadInput: The bytes of one have another digest; then none is stored.
+            Unavailable: The store cannot be written.
+        """
+        for digest, data in blobs.items():
+            check_received(digest, digest_of(data))
+        self._backend.put_many_if_absent((blob_key(digest), data) for digest, data in blobs.items())
+
+    def format_of(self, digest: Digest, size: int, name: str) -> str:
+        """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.
+
+        Args:
+            name: Name of the artifact or file.
+        """
+        from io import BytesIO
+
+        from mreg.artifacts.format import detect_stream
+        from mreg.artifacts.upload import SMALL_BYTES
+
+        if self.remote and size > SMALL_BYTES:
+            return detect_stream(BytesIO(), name)
+        with closing(self._backend.open(blob_key(digest))) as stream:
+            return detect_stream(BytesIO(stream.read()) if self.remote else stream, name)
+
+    @property
+    def claims(self) -> Claims:
+        """The blobs that callers of a server have uploaded; see `mreg.artifacts.claims`."""
+        from mreg.artifacts.claims import Claims
+
+        return Claims(self._backend)
+
     def probing(self) -> Iterator[Step]:
         """Yield tests of the store; see `mreg.artifacts.probe.probing`."""
         from mreg.artifacts.probe import probing
@@ -164,6 +248,11 @@ class ArtifactStore:
     def has(self, digest: Digest) -> bool:
         """Return whether the store has a blob."""
         return self._backend.stat(blob_key(digest)) is not None
+
+    def size(self, digest: Digest) -> int | None:
+        """Return the size of a blob in bytes; None if the store does not have it."""
+        found = self._backend.stat(blob_key(digest))
+        return None if found is None else found.size
 
     def remove(self, digest: Digest) -> None:
         """Remove an unreferenced blob; idempotent."""
@@ -231,6 +320,15 @@ class ArtifactStore:
         Raises:
             Corrupt: The manifest is missing, damaged or invalid.
         """
+        with self._explaining():
+            return Manifest.parse(self.manifest_bytes(digest))
+
+    def manifest_bytes(self, digest: Digest) -> bytes:
+        """Return the bytes of a manifest, verified but not parsed.
+
+        Raises:
+            Corrupt: The manifest is missing or damaged, or has more bytes than a manifest can have.
+        """
         cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
             chunks: Iterator[bytes] = (
@@ -249,7 +347,7 @@ class ArtifactStore:
                 raise damaged(digest)
             if self._cache is not None:
                 self._cache.keep(digest, data)
-            return Manifest.parse(data)
+            return data
 
     def verify(self, digest: Digest, kind: ArtifactKind, size: int) -> None:
         """Verify all bytes of an artifact.

@@ -86,10 +86,7 @@ class StreamUpload:
         """
         if self.size == 0:
             raise BadInput("the file is empty (0 bytes)", hint="check the program that sent it")
-        if not isinstance(self._file, StagedBlob):
-            return Upload(self._backend, {}, None).put(self._file.path)
-        digest = self.digest()
-        new = self._file.put_if_absent(blob_key(digest))
+        new, digest = self.store(), self.digest()
         return Stored(
             kind=ArtifactKind.FILE,
             digest=digest,
@@ -98,6 +95,16 @@ class StreamUpload:
             blobs=frozenset({digest}),
             new_files=int(new),
         )
+
+    def store(self) -> bool:
+        """Make the bytes durable as a blob, which can be empty; return whether it is new.
+
+        Raises:
+            Unavailable: The store cannot be written.
+        """
+        if not isinstance(self._file, StagedBlob):
+            return Upload(self._backend, {}, None).put_blob(self._file.path, self.digest())
+        return self._file.put_if_absent(blob_key(self.digest()))
 
 
 class TemporaryCopy(TemporaryFile):

@@ -7,7 +7,14 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from mreg.artifacts.backend import BlobBackend, SupportsParts, SupportsStaging, SupportsStreams
+from mreg.artifacts.backend import (
+    BlobBackend,
+    SupportsContinuing,
+    SupportsParts,
+    SupportsResuming,
+    SupportsStaging,
+    SupportsStreams,
+)
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
 from mreg.artifacts.progress import Progress, progress_callback
 from mreg.artifacts.source import SourceFile, changed, read_chunks, read_samples, source_file
@@ -116,6 +123,8 @@ class Upload:
         """
         if isinstance(self._backend, SupportsStreams):
             return self._put_stream(self._backend, file, advance, alone=alone)
+        if isinstance(self._backend, SupportsContinuing):
+            return self._put_continued(self._backend, file, advance, alone=alone)
         if not isinstance(self._backend, SupportsParts):
             raise Unavailable(
                 f"{self._backend.place} does not accept files larger than {SMALL_BYTES >> 20} MiB",
@@ -161,6 +170,26 @@ class Upload:
                     raise changed(file.name)
 
         return _Put(digest, backend.put_stream(blob_key(digest), file.size, chunks))
+
+    def _put_continued(
+        self, backend: SupportsContinuing, file: SourceFile, advance: Callable[[int], None], *, alone: bool
+    ) -> _Put:
+        """Hash the file, then send the bytes that have not arrived; see `_put_parts`."""
+        digest = self._hash(file, advance if alone else lambda _count: advance(0))
+        upload = backend.continue_upload(blob_key(digest), file.size)
+        if upload is None:
+            advance(0 if alone else file.size)
+            return _Put(digest, new=False)
+        if alone:
+            advance(-file.size)
+        advance(upload.start)
+        try:
+            new = upload.send(lambda start: read_chunks(file, start=start), advance)
+        except BadInput:
+            if self._hash(file, lambda _count: None) != digest:  # also if its times are as before
+                raise changed(file.name) from None
+            raise
+        return _Put(digest, new, upload.start)
 
     def _is_there(self, digest: Digest, size: int) -> bool:
         """Return whether the store has a blob.
@@ -229,6 +258,17 @@ class Upload:
             kept_bytes=kept_bytes,
         )
 
+    def put_blob(self, path: str, digest: Digest) -> bool:
+        """Store a file durably, which can be empty; return whether it is new.
+
+        Raises:
+            Corrupt: The file no longer has the digest.
+        """
+        put = self._put_file(source_file(path), lambda _count: None)
+        if put.digest != digest:
+            raise damaged(digest)
+        return put.new
+
     def put_blobs(self, folder: str, advance: Callable[[int], None]) -> int:
         """Store the files of a folder durably, each named by the hex digits of its digest; return how many are new."""
         files = [source_file(os.path.join(folder, name)) for name in sorted(os.listdir(folder))]
@@ -285,7 +325,7 @@ class Upload:
         return digests, new
 
 
-def check_room(backend: BlobBackend, size: int) -> None:
+def check_room(backend: BlobBackend | SupportsResuming, size: int) -> None:
     """Check that a number of bytes fits into a store.
 
     Raises:

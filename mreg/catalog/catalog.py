@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mreg.catalog.database import Abandoned, Connection, Database, Examination, UpgradeCheck
 from mreg.catalog.reader import Reader
 from mreg.domain.digest import Digest
+from mreg.domain.scope import EVERYTHING, ModelScope
 
 if TYPE_CHECKING:
     from mreg.catalog.writer import Observer, Writer
@@ -22,15 +23,30 @@ class Catalog:
     Args:
         database: The database with the tables.
         locate: Returns the URL of an artifact by its digest.
+        scope: The models that exist for readers and writers; methods for the whole catalog need all of them.
     """
 
-    def __init__(self, database: Database, locate: Callable[[Digest], str]) -> None:
+    def __init__(self, database: Database, locate: Callable[[Digest], str], scope: ModelScope = EVERYTHING) -> None:
         self._database = database
         self._locate = locate
+        self.scope = scope
+
+    def within(self, scope: ModelScope) -> Catalog:
+        """Return this catalog for readers and writers with a scope; it shares the database with this one."""
+        return self if scope == self.scope else Catalog(self._database, self._locate, scope)
+
+    def _whole(self, action: str) -> Database:
+        """Return the database for an action on the whole catalog.
+
+        Raises:
+            OutsideScope: The scope is limited.
+        """
+        self.scope.check_unlimited(action)
+        return self._database
 
     def read(self, fn: Callable[[Reader], T]) -> T:
         """Return the result of ``fn``, all of whose queries see the same state."""
-        return self._database.read(lambda connection: fn(Reader(connection, self._locate)))
+        return self._database.read(lambda connection: fn(Reader(connection, self._locate, self.scope)))
 
     def write(self, fn: Callable[[Writer], T], *, actor: str, at: datetime, observer: Observer | None = None) -> T:
         """Run ``fn`` in one durable transaction, whose events have the actor and the time, and return its result.
@@ -40,7 +56,7 @@ class Catalog:
         from mreg.catalog.writer import Writer  # reading commands do not need it
 
         return self._database.write(
-            lambda connection: fn(Writer(connection, self._locate, actor=actor, at=at, observer=observer))
+            lambda connection: fn(Writer(connection, self._locate, self.scope, actor=actor, at=at, observer=observer))
         )
 
     def state(self) -> object:
@@ -49,7 +65,7 @@ class Catalog:
 
     def permit_new(self) -> None:
         """Let the next write create the catalog although there are artifacts; see `Database.permit_new`."""
-        self._database.permit_new()
+        self._whole("create a catalog").permit_new()
 
     def begin(self) -> None:
         """Check that the catalog can be written, before artifacts are stored for it; see `Database.begin`."""
@@ -59,7 +75,7 @@ class Catalog:
         """Copy every row to another catalog, which must be empty; see `mreg.catalog.copying.copy_rows`."""
         from mreg.catalog.copying import copy_rows
 
-        return copy_rows(self._database, other._database)
+        return copy_rows(self._whole("copy the catalog"), other._whole("copy the catalog"))
 
     def replace_by(
         self, other: Catalog, fn: Callable[[Writer], object], *, actor: str, at: datetime, with_tokens: bool = False
@@ -74,7 +90,8 @@ class Catalog:
         def finish(connection: Connection) -> None:
             fn(Writer(connection, self._locate, actor=actor, at=at))
 
-        return copy_rows(other._database, self._database, replace=True, with_tokens=with_tokens, finish=finish)
+        whole, source = self._whole("replace the catalog"), other._whole("copy the catalog")
+        return copy_rows(source, whole, replace=True, with_tokens=with_tokens, finish=finish)
 
     def schema(self) -> int:
         """Return the number of the stored schema; this release's if the catalog does not exist yet."""
@@ -82,11 +99,11 @@ class Catalog:
 
     def check_upgrade(self) -> UpgradeCheck:
         """Return the obstacles to an upgrade; changes nothing."""
-        return self._database.check_upgrade()
+        return self._whole("upgrade the catalog").check_upgrade()
 
     def upgrade(self) -> str:
         """Upgrade an older catalog; return the location of its backup, empty if there was nothing to do."""
-        return self._database.upgrade()
+        return self._whole("upgrade the catalog").upgrade()
 
     def try_writing(self) -> None:
         """Raise the error that a write would meet; changes nothing."""
@@ -94,23 +111,23 @@ class Catalog:
 
     def examine(self) -> Examination:
         """Check the catalog with the means of its engine; changes nothing."""
-        return self._database.examine()
+        return self._whole("examine the catalog").examine()
 
     def remarks(self) -> tuple[str, ...]:
         """Return remarks for the user about the settings of the server; see `Database.remarks`."""
-        return self._database.remarks()
+        return self._whole("examine the catalog").remarks()
 
     def abandoned(self) -> Iterator[Abandoned]:
         """The temporary objects of clients next to the catalog: active ones, and ones that were killed."""
-        return self._database.abandoned()
+        return self._whole("list temporary objects of the catalog").abandoned()
 
     def discard(self, abandoned: Abandoned) -> None:
         """Remove what `abandoned` found."""
-        self._database.discard(abandoned)
+        self._whole("remove temporary objects of the catalog").discard(abandoned)
 
     def set_aside(self) -> str:
         """Move a damaged catalog away; return its new location."""
-        return self._database.set_aside()
+        return self._whole("replace the catalog").set_aside()
 
     def close(self) -> None:
         """Close files and connections; idempotent."""

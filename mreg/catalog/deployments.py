@@ -77,7 +77,17 @@ class Deployments:
         """Return the deployments of a model, newest first."""
         end = offset + limit
         rows = self._connection.all("deployments.of_model", model_id=model.model_id, row_limit=end + 1)
-        return Page(map(_read, rows[offset:end]), more=len(rows) > end)
+        return Page(map(self.shown, map(_read, rows[offset:end])), more=len(rows) > end)
+
+    def shown(self, deployment: Deployment) -> Deployment:
+        """Return a deployment of a model that the reader found with its event as the reader shows it.
+
+        The key begins with the hash of the event.
+        """
+        event = next(iter(self._reader.shown([deployment.event])), None)
+        if event is None or event is deployment.event:
+            return deployment
+        return replace(deployment, event=event, key=f"{event.hash[:32]}.{deployment.key.partition('.')[2]}")
 
     def open(self, hook: Hook, now: datetime, own: Collection[str], *, adopt: bool) -> OpenDeployments:
         """Return the open deployments of a hook, each checked against the hook and the catalog.

@@ -75,7 +75,10 @@ class PolicyWriter(Policies):
 
         Raises:
             BadInput: The policy is not valid in a policy file, for example because it has two rules for one alias.
+            OutsideScope: The default policy concerns models outside the scope of the writer.
         """
+        if model is None:
+            self._writer.scope.check_unlimited("change the default policy")
         if policy is not None:
             policy = parse_policy(policy_document(policy))
         before = self.stored(model)

@@ -138,5 +138,7 @@ class WithoutKeys(SqliteConnection):
 def in_postgresql(sql: str) -> str:
     """Return a statement in PostgreSQL's dialect: ``%(name)s`` for ``:name``, and a few other changes."""
     sql = sql.replace("%", "%%").replace("CROSS JOIN", "JOIN")
+    # A pattern of model names has no other special characters than these; see `mreg.domain.scope.check_pattern`.
+    sql = re.sub(r"GLOB :(\w+)", r"LIKE translate(replace(:\1, '_', '!_'), '*?', '%%_') ESCAPE '!'", sql)
     sql = re.sub(r"LIKE :(\w+)", r"LIKE :\1 ESCAPE ''", sql)  # as in SQLite, a backslash is an ordinary character
     return re.sub(r"(?<![:\w]):([a-z_]\w*)", r"%(\1)s", sql)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from mreg.catalog.database import Connection, Row, Value
@@ -20,12 +21,14 @@ from mreg.catalog.rows import (
     truth,
     version_number,
 )
+from mreg.catalog.scoped import scoped_rows
 from mreg.catalog.selecting import holders, select
 from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
-from mreg.domain.events import Event
+from mreg.domain.events import Event, without_names
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.stored import SIZE_LIMIT
 from mreg.domain.value import FrozenMapping
 from mreg.results import Page
@@ -52,16 +55,30 @@ CHUNK = 500
 
 
 class Reader:
-    """Queries of the catalog in one transaction."""
+    """Queries of the catalog in one transaction.
 
-    def __init__(self, connection: Connection, locate: Callable[[Digest], str]) -> None:
+    Models outside the scope do not exist for a reader, nor do their versions, names, metrics and events. Queries of a
+    model or version rely on the methods that find it.
+
+    Args:
+        scope: The models that the reader may see.
+    """
+
+    def __init__(self, connection: Connection, locate: Callable[[Digest], str], scope: ModelScope = EVERYTHING) -> None:
         self.connection = connection
+        self.scope = scope
         self._locate = locate
+
+    def _scoped(self, statement_name: str, **values: Value) -> Sequence[Row]:
+        """Return the rows of a statement on several models that are within the scope."""
+        return scoped_rows(self.connection, self.scope, statement_name, **values)
 
     # Models
 
     def model(self, name: ModelName) -> RegisteredModel | None:
         """Return the model with a name, or None."""
+        if not self.scope.allows(name):
+            return None
         row = self.connection.one("models.by_name", name=str(name))
         return None if row is None else self._model(row)
 
@@ -83,7 +100,7 @@ class Reader:
         from mreg.catalog.summaries import summaries
         from mreg.results.models import ModelSummary
 
-        rows = self.connection.all("models.by_update", row_limit=_rows(limit, offset))
+        rows = self._scoped("models.by_update", row_limit=_rows(limit, offset))
         return _page(ModelSummary, rows, limit, offset, lambda part: summaries(self.connection, part))
 
     def primary_metric(self, model: RegisteredModel) -> str:
@@ -94,7 +111,7 @@ class Reader:
 
     def model_names(self, prefix: str = "", limit: int | None = None) -> tuple[str, ...]:
         """Return the names of models that begin with a prefix, sorted."""
-        rows = self.connection.all(
+        rows = self._scoped(
             "models.names_from", first=prefix, beyond=_beyond(prefix), row_limit=ALL if limit is None else limit
         )
         return tuple(map(read_name, rows))
@@ -103,13 +120,14 @@ class Reader:
         """Return similar model names, among some hundred alphabetical neighbours and the last changed models."""
         from mreg.domain.text import nearest
 
-        around = self.connection.all("models.names_around", name=name, row_limit=200)
-        recent = self.connection.all("models.by_update", row_limit=200)
+        around = self._scoped("models.names_around", name=name, row_limit=200)
+        recent = self._scoped("models.by_update", row_limit=200)
         return nearest(name, set(map(read_name, (*around, *recent))))
 
     def metric_names(self, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
         """Return the names of metrics of any version that begin with a prefix, sorted."""
-        rows = self.connection.all("versions.metric_names", first=prefix, beyond=_beyond(prefix), row_limit=limit)
+        statement_name = "versions.metric_names_of_models" if self.scope.limited else "versions.metric_names"
+        rows = self._scoped(statement_name, first=prefix, beyond=_beyond(prefix), row_limit=limit)
         return tuple(map(read_metric_name, rows))
 
     # Versions
@@ -169,7 +187,7 @@ class Reader:
         """Return the versions of all models that match an expression (default order: newest first)."""
         from mreg.catalog.search import find_versions
 
-        rows = find_versions(self.connection, where, sort, _rows(limit, offset))
+        rows = find_versions(self.connection, self.scope, where, sort, _rows(limit, offset))
         return _page(ModelVersion, rows, limit, offset, self._versions)
 
     def versions_by_id(self, ids: Sequence[int]) -> tuple[ModelVersion, ...]:
@@ -182,6 +200,12 @@ class Reader:
         return tuple(found)
 
     def _versions(self, rows: Sequence[Row]) -> tuple[ModelVersion, ...]:
+        """Return the versions of rows; all versions pass through here, also those that were found by an id.
+
+        A limited scope hides the ids of artifacts: an old id of new bytes shows that another model has the same ones.
+        """
+        if self.scope.limited:
+            rows = [row for row in rows if self.scope.allows(text(row, "model_name"))]
         found: list[ModelVersion] = []
         parents: dict[int, VersionRef] = {}
         for start in range(0, len(rows), CHUNK):
@@ -203,23 +227,30 @@ class Reader:
                         locate=self._locate,
                     )
                 )
+        if self.scope.limited:
+            found = [replace(version, artifact=replace(version.artifact, artifact_id=0)) for version in found]
         return tuple(found)
 
     def references(self, ids: Collection[int]) -> dict[int, VersionRef]:
-        """Return the references of existing and deleted versions by id, with one statement for `CHUNK` ids."""
+        """Return the references of existing and deleted versions by id, with one statement for `CHUNK` ids.
+
+        The name of a deleted version is the one that its model had then; that model can have another one now.
+        """
         found: dict[int, VersionRef] = {}
         wanted = sorted(ids)
         for start in range(0, len(wanted), CHUNK):
             values = _numbered(wanted[start : start + CHUNK])
             marks = _marks(values)
             sql = (
-                "SELECT d.version_id, d.model_name, d.version, 1 AS gone FROM deleted_versions d "
-                f"WHERE d.version_id IN ({marks}) "
-                "UNION ALL SELECT v.version_id, m.name, v.version, 0 FROM versions v "
+                "SELECT d.version_id, d.model_name, d.version, 1 AS gone, m.name AS now FROM deleted_versions d "
+                f"LEFT JOIN models m ON m.model_id = d.model_id WHERE d.version_id IN ({marks}) "
+                "UNION ALL SELECT v.version_id, m.name, v.version, 0, m.name FROM versions v "
                 f"JOIN models m ON m.model_id = v.model_id WHERE v.version_id IN ({marks}) ORDER BY gone DESC"
             )
             for row in self.connection.query(sql, values):
-                found[number(row, "version_id")] = read_reference(row)
+                reference = read_reference(row)
+                if self.scope.allows(reference.name) and (row["now"] is None or self.scope.allows(text(row, "now"))):
+                    found[number(row, "version_id")] = reference
         return found
 
     def _version_attributes(self, ids: Sequence[int]) -> dict[tuple[Value, Value], dict[str, str]]:
@@ -248,8 +279,14 @@ class Reader:
         row = self.connection.one("versions.parent", version_id=version_id)
         return None if row is None or row["parent_id"] is None else number(row, "parent_id")
 
+    def hidden(self, ids: Collection[int]) -> set[int]:
+        """Return the ids of versions that a limited scope hides, or that the catalog does not have."""
+        return set(ids) - self.references(ids).keys() if self.scope.limited else set()
+
     def ancestors(self, version_id: int, limit: int | None = None) -> dict[int, int | None]:
         """Return the parent's id for a version and all its ancestors, including deleted ones, with one statement.
+
+        The ids include those of versions outside the scope; see `hidden`.
 
         An unknown parent is not a key. A catalog that mreg did not write can have cycles.
 
@@ -264,6 +301,8 @@ class Reader:
 
     def descendants(self, version_id: int, limit: int) -> dict[int, list[int]]:
         """Return the ids of the children of a version and of all its descendants, by parent, with one statement.
+
+        The ids include those of versions outside the scope; see `hidden`.
 
         Children include deleted versions and are sorted, oldest first. A catalog that mreg did not write can have
         cycles, and versions with two parents.
@@ -282,7 +321,7 @@ class Reader:
 
     def files_of_size(self, size_bytes: int, limit: int) -> tuple[Digest, ...]:
         """Return the digests of at most `limit` files of a size, newest first."""
-        rows = self.connection.all("versions.files_of_size", size_bytes=size_bytes, row_limit=limit)
+        rows = self._scoped("versions.files_of_size", size_bytes=size_bytes, row_limit=limit)
         return tuple(Digest.sha256(read_digest(row)) for row in rows)
 
     # Events
@@ -296,11 +335,14 @@ class Reader:
         offset: int = 0,
         newest_first: bool = True,
     ) -> Page[Event]:
-        """Return the events of the catalog, of a model, or of a version of the model, including deleted ones."""
+        """Return the events of the catalog, of a model, or of a version of the model, including deleted ones.
+
+        A limited scope leaves out catalog-wide events and hashes; see `mreg.domain.events.without_names`.
+        """
         order = "_newest_first" if newest_first else ""
         most = _rows(limit, offset)
         if model is None:
-            rows = self.connection.all(f"events.all{order}", row_limit=most)
+            rows = self._scoped(f"events.all{order}", row_limit=most)
         elif version is None:
             rows = self.connection.all(f"events.of_model{order}", model_id=model.model_id, row_limit=most)
         else:
@@ -310,7 +352,24 @@ class Reader:
         end = len(rows) if limit is None else offset + limit
         part, more = list(rows[offset:end]), len(rows) > end
         del rows
-        return Page(map(read_event, _drained(part)), more=more, kind=Event)
+        return Page(self.shown(map(read_event, _drained(part))), more=more, kind=Event)
+
+    def shown(self, events: Iterable[Event], scope: ModelScope | None = None) -> Iterable[Event]:
+        """Return the events of models within a scope (default: the reader's) as the scope shows them.
+
+        Without a limit, they are unchanged.
+        """
+        scope = self.scope if scope is None else scope
+        return self._limited_events(events, scope) if scope.limited else events
+
+    def _limited_events(self, events: Iterable[Event], scope: ModelScope) -> Iterator[Event]:
+        names: dict[int, str] = {}
+        for event in events:
+            if event.model_id not in names:
+                row = self.connection.one("models.by_id", model_id=event.model_id)
+                names[event.model_id] = read_name(row) if row else event.model
+            if scope.allows(names[event.model_id]):
+                yield without_names(event, scope.allows, names[event.model_id])
 
     def has_used(self, model: RegisteredModel, version: int) -> bool:
         """Return whether a version number was ever given, to this model or to another one under its name.
@@ -328,7 +387,7 @@ class Reader:
         row = self.connection.one(
             "events.stage_entered", model_id=model.model_id, version=version.version, stage=version.stage.value
         )
-        return None if row is None else read_event(row)
+        return None if row is None else next(iter(self.shown([read_event(row)])), None)
 
     def stage_before(self, version: ModelVersion, model: RegisteredModel, entered: int) -> ModelVersion | None:
         """Return the version that a version replaced in its stage, or the last one that left the stage before it.
@@ -352,14 +411,16 @@ class Reader:
         return next((found for other in others if (found := self.version(model, other)) is not None), None)
 
     def all_events(self) -> Iterator[Event]:
-        """Yield all events of the catalog, oldest first, in pages of `PAGE`."""
+        """Yield all events of the catalog, oldest first, in pages of `PAGE`; only without a limited scope."""
+        self.scope.check_unlimited("read the whole audit trail")
         seq = -SIZE_LIMIT - 1  # includes an invalid seq below 1
         while rows := self.connection.all("events.after", seq=seq, row_limit=PAGE):
             yield from (read_event(row) for row in rows)
             seq = number(rows[-1], "seq")
 
     def staged(self) -> dict[tuple[int, int], str]:
-        """Return the stage by model id and version number, without versions in None."""
+        """Return the stage by model id and version number, without versions in None; only without a limited scope."""
+        self.scope.check_unlimited("read the stages of all models")
         return {
             (number(row, "model_id"), version_number(row)): text(row, "stage")
             for row in self.connection.all("versions.staged")
@@ -367,19 +428,19 @@ class Reader:
 
     def renamed_to(self, name: ModelName) -> ModelName | None:
         """Return the present name of the model that gave up a name last, None if there is none."""
-        given_up = self.connection.one("models.given_up", name=str(name))
+        given_up = self.connection.one("models.given_up", name=str(name)) if self.scope.allows(name) else None
         model = self.model_by_id(number(given_up, "model_id")) if given_up is not None else None
         return model.name if model is not None else None
 
     def model_by_id(self, model_id: int) -> RegisteredModel | None:
         """Return the model with an id, or None."""
         row = self.connection.one("models.by_id", model_id=model_id)
-        return self._model(row) if row else None
+        return self._model(row) if row and self.scope.allows(text(row, "name")) else None
 
     def name_of(self, model_id: int) -> str:
         """Return the name of the model with an id, or ``model ID`` if it was deleted."""
         row = self.connection.one("models.by_id", model_id=model_id)
-        return read_name(row) if row else f"model {model_id}"
+        return read_name(row) if row and self.scope.allows(text(row, "name")) else f"model {model_id}"
 
 
 def _rows(limit: int | None, offset: int) -> int:

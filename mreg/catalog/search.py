@@ -6,11 +6,13 @@ are tested and sorted. Otherwise matches are frequent enough that a scan in the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
 from mreg.catalog.rows import number
+from mreg.catalog.scoped import name_test, scope_values
 from mreg.domain.expression import And, Compare, Expression, Field, FieldKind, Literal, Missing, Not, Or, Relative, Sort
+from mreg.domain.scope import ModelScope
 
 FEW = 2_000
 """Number of rows up to which testing and sorting is cheaper than a scan."""
@@ -21,11 +23,16 @@ _TABLES = {"metrics": "metrics", "params": "parameters", "tags": "version_tags"}
 _PLACES = {"name": "m.name", "size_bytes": "a.size_bytes", "checksum": "a.digest"}
 
 
-def find_versions(connection: Connection, where: Expression | None, sort: Sort | None, limit: int) -> Sequence[Row]:
+def find_versions(
+    connection: Connection, scope: ModelScope, where: Expression | None, sort: Sort | None, limit: int
+) -> Sequence[Row]:
     """Return at most ``limit`` rows of matching versions, joined with model and artifact, in order."""
     values: dict[str, Value] = {"row_limit": limit}
     condition = _condition(where, values) if where is not None else "1 = 1"
-    few = _fewest(connection, where)
+    if scope.limited:
+        condition = f"{name_test('m.name', len(scope.patterns))} AND {condition}"
+        values.update(scope_values(scope))
+    few = _fewest(connection, scope, where)
     if few is not None:
         source, more = few
         values.update(more)
@@ -89,22 +96,31 @@ def _terms(where: Expression | None) -> Sequence[Expression]:
     return where.operands if isinstance(where, And) else (where,)
 
 
-def _fewest(connection: Connection, where: Expression | None) -> tuple[str, Mapping[str, Value]] | None:
+def _fewest(
+    connection: Connection, scope: ModelScope, where: Expression | None
+) -> tuple[str, Mapping[str, Value]] | None:
     """Return the SQL and values for the ids that meet the rarest condition; None if none has at most `FEW` matches."""
     best: tuple[int, str, Mapping[str, Value]] | None = None
-    for term in _terms(where):
-        if not isinstance(term, Compare) or term.operator in ("!=", "like"):
-            continue
-        values: dict[str, Value] = {}
-        source = _ids(term, values)
-        if source is None:
-            continue
+    for source, values in _indexed(scope, where):
         most = FEW + 1 if best is None else best[0]
         row = connection.query(f"SELECT count(*) AS many FROM ({source} LIMIT {most}) counted", values)[0]
         many = number(row, "many")
         if many <= FEW and (best is None or many < best[0]):
             best = (many, source, values)
     return (best[1], best[2]) if best else None
+
+
+def _indexed(scope: ModelScope, where: Expression | None) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    """Yield the SQL and values for the ids that meet a condition of all rows, if it has an index."""
+    if scope.limited:
+        models = f"SELECT model_id FROM models WHERE {name_test('name', len(scope.patterns))}"
+        yield f"SELECT version_id FROM versions WHERE model_id IN ({models})", scope_values(scope)
+    for term in _terms(where):
+        if isinstance(term, Compare) and term.operator not in ("!=", "like"):
+            values: dict[str, Value] = {}
+            source = _ids(term, values)
+            if source is not None:
+                yield source, values
 
 
 def _ids(term: Compare, values: dict[str, Value]) -> str | None:

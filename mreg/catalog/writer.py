@@ -22,6 +22,7 @@ from mreg.domain.events import Event, chained, time_text
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import LARGEST_VERSION, ModelName, folded, spelled
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, Corrupt
 
@@ -48,12 +49,13 @@ class Writer(Reader):
         self,
         connection: Connection,
         locate: Callable[[Digest], str],
+        scope: ModelScope = EVERYTHING,
         *,
         actor: str,
         at: datetime,
         observer: Observer | None = None,
     ) -> None:
-        super().__init__(connection, locate)
+        super().__init__(connection, locate, scope)
         self._observer = observer
         self.actor = actor
         self.at = at
@@ -114,7 +116,9 @@ class Writer(Reader):
 
         Raises:
             AlreadyExists: A model with this name exists.
+            OutsideScope: The name is outside the scope, whether a model has it or not.
         """
+        self.scope.check_name(name, "register")
         if self.connection.one("models.by_name", name=str(name)):
             known = f"show it: mreg show {name}; change it: mreg edit {name}"
             raise AlreadyExists(f"model {quoted(str(name))} already exists", hint=known)
@@ -177,9 +181,11 @@ class Writer(Reader):
 
         Raises:
             AlreadyExists: The name is taken, or was used by another model for version numbers that this one has too.
+            OutsideScope: The name is outside the scope, whether a model has it or not.
         """
         if to == model.name:
             return model
+        self.scope.check_name(to, f"rename {model.name} to")
         if self.connection.one("models.by_name", name=str(to)):
             raise AlreadyExists(f"model {quoted(str(to))} already exists", hint="choose another name")
         row = self.connection.one("models.by_id", model_id=model.model_id)
@@ -359,14 +365,15 @@ class Writer(Reader):
         remove_parent: bool = False,
     ) -> ModelVersion:
         """Edit the fields of a version; None keeps a field."""
-        kept = None if remove_parent else self.parent_of(version.version_id)
+        before = self.parent_of(version.version_id)
+        parent_id = parent.version_id if parent else None if remove_parent else before
         self.connection.run(
             "versions.update",
             version_id=version.version_id,
             description=version.description if description is None else description,
             run_id=version.run_id if run_id is None else run_id,
             experiment_id=version.experiment_id if experiment_id is None else experiment_id,
-            parent_id=parent.version_id if parent else kept,
+            parent_id=parent_id,
             at=self.time,
         )
         for key, value in (set_tags or {}).items():
@@ -374,11 +381,20 @@ class Writer(Reader):
         for key in remove_tags:
             self.connection.run("versions.remove_tag", version_id=version.version_id, name=key)
         after = self._reload_version(version)
-        fields = ("description", "tags", "run_id", "experiment_id", "parent")
+        changes = _changes(version, after, ("description", "tags", "run_id", "experiment_id"))
+        if parent_id != before:
+            changes["parent"] = [self._true_name(before), self._true_name(parent_id)]
         model = self.reload_model(version.model_name)
-        self.record("version.edited", model, _changes(version, after, fields), version.version)
+        self.record("version.edited", model, changes, version.version)
         self.connection.run("models.touch", model_id=model.model_id, at=self.time)
         return after
+
+    def _true_name(self, version_id: int | None) -> str:
+        """Return the reference of a version for the audit trail, also outside the scope; empty if there is none."""
+        if version_id is None:
+            return ""
+        found = Reader(self.connection, self._locate).references([version_id])
+        return str(found.get(version_id, ""))
 
     def set_metrics(
         self, version: ModelVersion, metrics: Mapping[str, MetricValue], *, dataset: str = "", reason: str = ""
@@ -454,8 +470,9 @@ class Writer(Reader):
             digest=version.artifact.digest.value,
             at=self.time,
         )
+        artifact_id = self._artifact_id(version.artifact)
         self.connection.run("versions.delete", version_id=version.version_id)
-        self.connection.run("versions.delete_unused_artifact", artifact_id=version.artifact.artifact_id)
+        self.connection.run("versions.delete_unused_artifact", artifact_id=artifact_id)
         self.connection.run("models.lose_version", model_id=model.model_id, at=self.time)
         details = {"checksum": str(version.artifact.digest), "stage": version.stage.value}
         self.record("version.deleted", model, details, version.version)

@@ -114,14 +114,14 @@ def copy_catalog(
       mreg catalog copy --from-profile local --to-profile team --with-artifacts
     """
     from mreg.profile.load import load_profile
-    from mreg.registry.open import wire_registry
+    from mreg.registry.open import open_local
 
     run = invocation_of(ctx)
     from_profile = run.load_profile(source)
     to_profile = load_profile(profile=target, config=run.config, trust_project=run.trust_project)  # the same notices
     with (
-        wire_registry(from_profile, notice=run.notice) as registry,
-        wire_registry(to_profile, notice=run.notice) as other,
+        open_local(from_profile, notice=run.notice, what=run.command_path) as registry,
+        open_local(to_profile, notice=run.notice, what=run.command_path) as other,
     ):
         with run.output.progress("copy") as progress:
             copied = registry.copy_catalog(other, with_artifacts=with_artifacts, progress=progress)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mreg.domain.names import ModelName
     from mreg.errors import MregError
     from mreg.registry.local import LocalRegistry
+    from mreg.registry.registry import Registry
     from mreg.registry.session import HookLog
     from mreg.results.profiles import Profile
 
@@ -35,7 +36,7 @@ class Invocation:
         self.context: typer.Context | None = None
         self._default: ModelName | None = None
         self._output: Output | None = None
-        self._registry: LocalRegistry | None = None
+        self._registry: Registry | None = None
         self._hook_log: HookLog | None = None
 
     @classmethod
@@ -71,7 +72,7 @@ class Invocation:
         return self.output_format
 
     @property
-    def registry(self) -> LocalRegistry:
+    def registry(self) -> Registry:
         """The registry of the chosen profile."""
         if self._registry is None:
             from mreg.registry.open import open_registry
@@ -86,6 +87,21 @@ class Invocation:
                 hook_log=self._hook_log,
             )
         return self._registry
+
+    def local_registry(self) -> LocalRegistry:
+        """Return the registry of the chosen profile, for a command that needs the catalog itself.
+
+        Raises:
+            BadInput: The profile names a server.
+        """
+        from mreg.registry.local import LocalRegistry
+
+        registry = self.registry
+        if not isinstance(registry, LocalRegistry):
+            from mreg.registry.next_to_catalog import needs_catalog
+
+            raise needs_catalog(self.command_path, registry.profile)
+        return registry
 
     @property
     def command_path(self) -> str:

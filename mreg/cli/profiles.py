@@ -78,7 +78,7 @@ def _warn_of_overrides(run: Invocation) -> None:
     from mreg.results.profiles import KEYS
 
     project, values = project_here(os.environ, trusting=run.trust_project, notice=run.notice)
-    keys = [key for key in values if key in ("profile", "catalog", "artifacts")]
+    keys = [key for key in values if key in ("profile", "server", "catalog", "artifacts")]
     if project is not None and keys:
         run.output.warn(f"here {project.path} has its own word: {', '.join(keys)}")
     variables = [f"MREG_{key.upper()}" for key in ("profile", *KEYS) if os.environ.get(f"MREG_{key.upper()}")]
@@ -89,6 +89,15 @@ def _warn_of_overrides(run: Invocation) -> None:
 def add_profile(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new profile.")],
+    server: Annotated[
+        str | None,
+        typer.Option(
+            "--server",
+            metavar="URL",
+            help="URL of mreg serve, in place of a catalog and artifacts: https://HOST.",
+            rich_help_panel="Registry",
+        ),
+    ] = None,
     catalog: Annotated[
         str | None,
         typer.Option(
@@ -161,10 +170,11 @@ def add_profile(
 ) -> None:
     """Add a profile to your profile file.
 
-    Credentials are never written: they come from the AWS configuration, az login and the environment. A bucket for the
-    catalog is tested first, and refused if writers would overwrite each other.
+    Credentials are never written: they come from mreg login, the AWS configuration, az login and the environment. A
+    bucket for the catalog is tested first, and refused if writers would overwrite each other.
 
     Examples:
+      mreg profile add team --server https://models.example
       mreg profile add nas --catalog /mnt/nas/mreg/catalog.db
       mreg profile add team --artifacts s3://ml-models/registry --cache 20GB
       mreg profile add server --catalog postgresql://mreg@db.example/mreg \\
@@ -180,6 +190,7 @@ def add_profile(
 
     run = invocation_of(ctx)
     given = {
+        "server": server,
         "catalog": catalog,
         "artifacts": artifacts,
         "endpoint_url": endpoint_url,
@@ -197,10 +208,12 @@ def add_profile(
     def check(partial: str) -> None:
         from mreg.domain.buckets import is_bucket
         from mreg.profile.load import load_profile
-        from mreg.registry.open import wire_registry
+        from mreg.registry.open import open_local
 
         profile = load_profile(profile=name, config=partial, alone=True)
-        with wire_registry(profile, notice=run.notice) as registry:
+        if profile.server:
+            return
+        with open_local(profile, notice=run.notice) as registry:
             registry.check_places()
             if is_bucket(profile.catalog):
                 reasons.append(registry.refuse_unfit())

@@ -38,21 +38,20 @@ def serve(
     ] = None,
     allow_host: HostNames = None,
     root_path: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--root-path",
             metavar="PATH",
-            help="Prefix of all URLs, such as /mreg.",
+            help="Prefix of all URLs (default: X-Forwarded-Prefix of trusted proxies).",
             rich_help_panel="Reverse proxy",
-            show_default=False,
         ),
-    ] = "",
+    ] = None,
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
             "--trusted-proxy",
             metavar="ADDRESS",
-            help="Address or network of a proxy whose X-Forwarded-For and X-Forwarded-Prefix are used.",
+            help="Address or network of a proxy whose X-Forwarded headers are used.",
             rich_help_panel="Reverse proxy",
         ),
     ] = None,
@@ -131,14 +130,15 @@ def serve(
     tokens = parse_tokens(text, "MREG_SERVER_TOKENS") if text is not None else ()
     if text is not None and not tokens:
         raise BadInput("MREG_SERVER_TOKENS has no tokens", hint=CREATE_LINE)
+    registry = run.local_registry()
     settings = ServerSettings(
         host=host,
         port=listen_port,
         tokens=tokens,
         token_file=file,
-        stored_tokens=not is_loopback(host) and run.registry.has_active_token(),
+        stored_tokens=not is_loopback(host) and registry.has_active_token(),
         hosts=tuple(allow_host or ()),
-        root_path=parse_prefix(root_path),
+        root_path=parse_prefix(root_path) if root_path is not None else None,
         trusted_proxies=TrustedProxies(tuple(map(parse_network, trusted_proxy or ()))),
         read_only=read_only,
         upload_limit=limit,
@@ -147,10 +147,10 @@ def serve(
         connections=connections,
         connections_per_address=connections_per_address,
     )
-    run.registry.check_places()
+    registry.check_places()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
-        serve_registry(run.registry, settings, lambda url: _announce(run, url))
+        serve_registry(registry, settings, lambda url: _announce(run, url))
 
 
 def _announce(run: Invocation, url: str) -> None:

@@ -77,8 +77,11 @@ def metrics_of(values: Mapping[str, object]) -> Measured:
     return metrics_in(node_of(values, "metrics"), "metrics")
 
 
-def finite_metrics(values: Mapping[str, object]) -> dict[str, MetricValue]:
-    """Return the metrics of `metrics_of`; a `UserWarning` at the call of the caller has each note.
+def finite_metrics(values: Mapping[str, object], *, above: int = 1) -> dict[str, MetricValue]:
+    """Return the metrics of `metrics_of`; a `UserWarning` has each note.
+
+    Args:
+        above: Number of calls above the caller of this function that the warnings name as their place.
 
     Raises:
         BadInput: A name cannot be stored, or there are too many.
@@ -87,7 +90,7 @@ def finite_metrics(values: Mapping[str, object]) -> dict[str, MetricValue]:
 
     measured = metrics_of(values)
     for note in measured.notes:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=2 + above)
     return measured.metrics
 
 

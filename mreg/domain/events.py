@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -197,6 +197,39 @@ def _stage_entered(event: Event) -> ModelStage:
             f"audit event {event.seq} of version {event.version} is invalid: {error.message}",
             hint="mreg audit verify",
         ) from error
+
+
+def without_names(event: Event, allows: Callable[[str], bool], present: str) -> Event:
+    """Return an event without the names of models that a reader may not see, and without links to other events.
+
+    A former name of the model becomes its present one; the name of another model becomes an empty text. ``previous`` is
+    `GENESIS`, and ``hash`` covers only these fields: with the true hashes, a reader could test guesses about other
+    events.
+
+    Args:
+        allows: Returns whether the reader may see a model.
+        present: Present name of the model of the event.
+    """
+    details = dict(event.details)
+    if event.action == "model.renamed" and not allows(str(details.get("to"))):
+        details["to"] = ""
+    if event.action.startswith("deployment.") and "key" in details:
+        details["key"] = ""  # begins with the hash of another event
+    parent = details.get("parent")
+    if isinstance(parent, str):
+        details["parent"] = _without_name(parent, allows)
+    elif isinstance(parent, list):
+        details["parent"] = [_without_name(str(reference), allows) for reference in parent]
+    imported = details.get("imported")
+    if isinstance(imported, Mapping) and imported.get("parent"):
+        details["imported"] = {**imported, "parent": _without_name(str(imported["parent"]), allows)}
+    model = event.model if allows(event.model) else present
+    shown = replace(event, model=model, details=details, previous=GENESIS, hash="")
+    return replace(shown, hash=_expected_hash(shown) or GENESIS)
+
+
+def _without_name(reference: str, allows: Callable[[str], bool]) -> str:
+    return reference if allows(reference.partition("@")[0]) else ""
 
 
 def first_broken(events: Iterable[Event]) -> int | None:

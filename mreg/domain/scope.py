@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from mreg.domain.names import NAME_LIMIT, ModelName
 from mreg.domain.text import counted, quoted
-from mreg.errors import BadInput
+from mreg.errors import BadInput, OutsideScope
 
 PATTERNS_LIMIT = 100
 """Maximum number of patterns of a scope."""
@@ -61,6 +61,32 @@ class ModelScope:
 
         text = str(name)
         return bool(text) and any(fnmatchcase(text, pattern) for pattern in self.patterns)
+
+    def check_name(self, name: ModelName, verb: str) -> None:
+        """Check that a name can be given to a model; no model is looked up, so that the answer tells nothing about one.
+
+        Raises:
+            OutsideScope: The name is outside the scope.
+        """
+        if not self.allows(name):
+            raise OutsideScope(
+                f"cannot {verb} {name}: you are limited to the models {self}",
+                hint=f"choose a name that matches {' or '.join(self.patterns)}",
+                models=list(self.patterns),
+            )
+
+    def check_unlimited(self, action: str) -> None:
+        """Check that an action on all models is allowed.
+
+        Raises:
+            OutsideScope: The scope is limited.
+        """
+        if self.limited:
+            raise OutsideScope(
+                f"cannot {action}: you are limited to the models {self}",
+                hint="use a token for all models",
+                models=list(self.patterns),
+            )
 
     def __str__(self) -> str:
         return ",".join(self.patterns)

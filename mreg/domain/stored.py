@@ -115,7 +115,7 @@ def check_version(version: ModelVersion) -> None:
     for alias in version.aliases:
         check_alias(alias)
     _check_artifact(version.artifact)
-    _check_source(version.source)
+    check_source(version.source)
     check_optional_line("run id", version.run_id)
     check_optional_line("experiment id", version.experiment_id)
     check_line("created_by", version.created_by)
@@ -128,7 +128,12 @@ def _check_artifact(artifact: ModelArtifact) -> None:
     check_line("format", artifact.format)
 
 
-def _check_source(source: Source) -> None:
+def check_source(source: Source) -> Source:
+    """Return the source if its fields are valid.
+
+    Raises:
+        BadInput: A text is too long or not printable, or there are too many packages.
+    """
     check_entries("environment", source.environment)
     for what, line in (
         ("commit", source.git_commit),
@@ -137,6 +142,7 @@ def _check_source(source: Source) -> None:
         ("run's page", source.run_url),
     ):
         check_optional_line(what, line)
+    return source
 
 
 def check_event(event: Event) -> Event:

@@ -48,6 +48,14 @@ def catalogs_folder() -> str:
         return ""
 
 
+def uploads_folder() -> str:
+    """Return the folder for unfinished uploads to a server with a bucket, empty if no home folder is found."""
+    try:
+        return os.path.join(user_folder("cache", os.environ), "uploads")
+    except Unavailable:
+        return ""
+
+
 def stores_folder() -> str:
     """Return the folder for remembered probe results of object stores, empty if no home folder is found."""
     try:

@@ -7,7 +7,6 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
@@ -15,13 +14,10 @@ from mreg.durability import sync, sync_folder
 from mreg.errors import AlreadyExists, BadInput, BadProfile, MregError, NotFound, Unavailable
 from mreg.files import CREATE, lock, open_file, opened_folder, replace, unlink
 from mreg.folders import Folder, linked, make_folders
-from mreg.profile.load import BUILT_IN, editable_file, read_profiles, user_folder
+from mreg.profile.load import BUILT_IN, ProfileFile, editable_file, read_profiles, user_folder
 from mreg.profile.place import location
-from mreg.profile.reading import NAME, Values
+from mreg.profile.reading import NAME
 from mreg.results.profiles import KEYS, PROJECT_FILE
-
-if TYPE_CHECKING:
-    from mreg.domain.hook import Hook
 
 
 def add_profile(
@@ -52,7 +48,7 @@ def add_profile(
     file = editable_file(config, os.environ)
 
     def change(text: str) -> str:
-        profiles, _, _ = read_profiles(file, required=False)
+        profiles = read_profiles(file, required=False).profiles
         if name in profiles:
             raise AlreadyExists(f"profile {quoted(name)} already exists", hint=f"edit {file}")
         lines = text.splitlines()
@@ -99,7 +95,7 @@ def check_removable(name: str, *, config: str | os.PathLike[str] | None = None) 
         NotFound: The profile file has no such profile.
         BadInput: The profile is the built-in one.
     """
-    profiles, _, _ = read_profiles(editable_file(config, os.environ), required=False)
+    profiles = read_profiles(editable_file(config, os.environ), required=False).profiles
     if name in profiles:
         return
     if name == BUILT_IN:
@@ -126,9 +122,9 @@ def remove_profile(name: str, *, config: str | os.PathLike[str] | None = None) -
     def change(text: str) -> str:
         nonlocal was_default
         check_removable(name, config=file)
-        profiles, default, hooks = read_profiles(file, required=False)
-        was_default = default is not None and default[0] == name
-        left.update(_texts(profiles, hooks))
+        read = read_profiles(file, required=False)
+        was_default = read.default is not None and read.default[0] == name
+        left.update(_texts(read))
         del left[name]
         lines = text.splitlines()
         if was_default:
@@ -138,12 +134,12 @@ def remove_profile(name: str, *, config: str | os.PathLike[str] | None = None) -
     def check(partial: str) -> None:
         hint = f"edit {file}"
         try:
-            profiles, default, hooks = read_profiles(partial, required=True)
+            read = read_profiles(partial, required=True)
         except MregError as error:
             raise BadProfile(
                 f"cannot remove {name} from {file}: other entries of the file use it", hint=hint
             ) from error
-        if _texts(profiles, hooks) != left or (was_default and default is not None):
+        if _texts(read) != left or (was_default and read.default is not None):
             raise BadProfile(
                 f"cannot remove {name} from {file}: its profiles are not written as an indented block", hint=hint
             )
@@ -152,11 +148,11 @@ def remove_profile(name: str, *, config: str | os.PathLike[str] | None = None) -
     return RemovedProfile(file=file, was_default=was_default)
 
 
-def _texts(profiles: Mapping[str, Values], hooks: Mapping[str, tuple[Hook, ...]]) -> dict[str, object]:
+def _texts(read: ProfileFile) -> dict[str, object]:
     """Return what profiles say, without the lines, which a change moves."""
     return {
-        name: ([hook.name for hook in hooks.get(name, ())], {key: text for key, (text, _) in values.items()})
-        for name, values in profiles.items()
+        name: ([hook.name for hook in read.hooks.get(name, ())], {key: text for key, (text, _) in values.items()})
+        for name, values in read.profiles.items()
     }
 
 
@@ -188,7 +184,7 @@ def use_profile(name: str, *, config: str | os.PathLike[str] | None = None) -> s
     file = editable_file(config, os.environ)
 
     def change(text: str) -> str:
-        profiles, _, _ = read_profiles(file, required=False)
+        profiles = read_profiles(file, required=False).profiles
         known = sorted({*profiles, BUILT_IN})
         if name not in known:
             near = nearest(name, known, 1)

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.domain.buckets import is_bucket
@@ -24,10 +25,23 @@ from mreg.results.profiles import KEYS, Profile
 if TYPE_CHECKING:
     from mreg.documents import Node
     from mreg.domain.hook import Hook
+    from mreg.domain.token_command import TokenCommand
     from mreg.results.configuration import ProfileEntry
 
 BUILT_IN = "local"
 STORE = ("catalog", "artifacts")
+PLACES = ("server", *STORE)
+"""Keys that name a registry: a server, or a catalog and its artifacts."""
+
+NOT_OF_SERVERS = (*STORE, "endpoint_url", "region", "aws_profile", "addressing_style")
+"""Keys without a meaning for a client of a server."""
+
+NESTED = ("hooks", "token_command")
+"""Keys of a profile whose value is a list; only the user's own profile file can have them."""
+
+WORDS_LIMIT = 100
+"""Maximum number of words of a token command."""
+
 _GIVEN = ("flag", "MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
 
 
@@ -38,6 +52,8 @@ def load_profile(
     catalog: str | None = None,
     artifacts: str | None = None,
     user: str | None = None,
+    server: str | None = None,
+    token: str | None = None,
     environ: Mapping[str, str] | None = None,
     alone: bool = False,
     trust_project: bool = False,
@@ -48,15 +64,17 @@ def load_profile(
     Args:
         profile: Name of the profile (default: MREG_PROFILE, the project file, the profile file's default, or local).
         config: Profile file (default: MREG_CONFIG, or the user's profile file).
-        catalog: Catalog, overriding all other sources; the same for ``artifacts`` and ``user``.
+        catalog: Catalog, overriding all other sources; the same for ``artifacts``, ``user`` and ``server``.
+        token: Token for the server (default: MREG_TOKEN, the profile's command, or the saved one).
         environ: Environment variables (default: those of the process).
         alone: Ignore ``MREG_*`` settings and the project file.
         trust_project: Use the store that the project file names without the user's permission, as MREG_TRUST_PROJECT=1.
         notice: Receives notes for the user, such as why a project file is ignored.
 
     Raises:
-        BadProfile: A file is damaged or has an unknown key or invalid value (the message has file and line); or the
-            project file names a store outside its folder that the user has not allowed.
+        BadProfile: A file is damaged or has an unknown key or invalid value (the message has file and line); one source
+            names both a server and a catalog or artifacts; or the project file names a store outside its folder or a
+            server that the user has not allowed.
         NotFound: The profile does not exist, or the given profile file does not exist.
     """
     variables = os.environ if environ is None else environ
@@ -64,8 +82,9 @@ def load_profile(
     tell = notice or (lambda _text: None)
     project, project_layer = (None, {}) if alone else project_here(variables, trusting=trusting, notice=tell)
     file = config_file(config, variables)
-    profiles, default, hooks = _read_named(file, config, variables)
-    name, origin = _chosen_name(profile, variables, project_layer, default)
+    read = _read_named(file, config, variables)
+    profiles = read.profiles
+    name, origin = _chosen_name(profile, variables, project_layer, read.default)
     if name not in profiles and name != BUILT_IN:
         known = sorted({*profiles, BUILT_IN})
         near = nearest(name, known, 1)
@@ -73,16 +92,17 @@ def load_profile(
         source = "" if profile else f" ({origin})"  # of a name that the caller did not give
         raise NotFound(f"profile {quoted(name)} not found{source}", hint=hint, kind="profile", name=name)
     layers: list[Values] = [
-        _arguments({"catalog": catalog, "artifacts": artifacts, "user": user}),
+        _arguments({"server": server, "catalog": catalog, "artifacts": artifacts, "user": user}),
         {} if alone else _variables(variables),
         project_layer,
-        _filled(profiles.get(name, {}), variables, file),
+        filled(profiles.get(name, {}), variables, file),
     ]
     # A project's catalog and artifacts are used together or not at all.
-    overridden = any(key in layer for layer in layers[:2] for key in STORE)
-    from_project = not overridden and any(key in project_layer for key in STORE)
+    overridden = any(key in layer for layer in layers[:2] for key in PLACES)
+    from_project = not overridden and any(key in project_layer for key in PLACES)
     if not from_project:
-        layers[2] = {key: value for key, value in project_layer.items() if key not in STORE}
+        layers[2] = {key: value for key, value in project_layer.items() if key not in PLACES}
+    layers = _one_registry(layers)
     values: Values = {"name": (name, origin)}
     password = ""
     for key in KEYS:
@@ -91,12 +111,25 @@ def load_profile(
             values[key] = found[key]
         if key == "catalog" and PASSWORD in found:
             password = found[PASSWORD][0]
+    if "server" in values:
+        from mreg.profile.server import Sources, server_profile
+
+        sources = Sources(
+            file=file,
+            read=read,
+            project=project if from_project else None,
+            project_values=project_layer,
+            variables=variables,
+            alone=alone,
+            trusting=trusting,
+        )
+        return server_profile(values, sources, token, tell)
     pair_locations(values)
     if "catalog" not in values:
         folder = user_folder("data", variables)
         values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
         values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
-    active = hooks.get(name, ())
+    active = read.hooks.get(name, ())
     own = profiles.get(name, {})
     # Hooks run only for the store that their profile names: any other store can be prepared by another person.
     trusted = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
@@ -105,12 +138,14 @@ def load_profile(
         if trusting:
             trusted = adopts = True
         else:
-            named = any(_names(entry, values, variables, file) for entry in profiles.values())
-            trusted = adopts = _allowed(project, project_layer, variables, named=named, needed=not trusted) or trusted
+            by_profile = any(_names(entry, values, variables, file) for entry in profiles.values())
+            trusted = adopts = (
+                _allowed(project, project_layer, variables, named=by_profile, needed=not trusted) or trusted
+            )
         if not trusted:
             no_hooks = f"the hooks of the profile {name} do not run for the registry of {project.path}"
             tell(Caution(f"{no_hooks}; to run them: mreg trust"))
-    elif not trusted and any(key in own for key in STORE):
+    elif not trusted and any(key in own for key in PLACES):
         origins = [values[key][1] for key in (*STORE, "endpoint_url") if key in values]
         source = next((origin for origin in origins if origin in _GIVEN), origins[0])
         tell(Caution(f"the hooks of the profile {name} do not run: the catalog or the artifacts come from {source}"))
@@ -119,12 +154,31 @@ def load_profile(
     if not trusted:
         active = ()
     return Profile(
-        **{key: value for key, (value, _) in values.items()},
+        **{key: value for key, (value, _) in values.items()},  # type: ignore[arg-type]
         password=Password(password),
         hooks=active,
         adopts=adopts,
         origins={key: origin for key, (_, origin) in values.items()},
     )
+
+
+def _one_registry(layers: list[Values]) -> list[Values]:
+    """Return the layers with only the server, or only catalog and artifacts: what the first layer with one of them has.
+
+    Raises:
+        BadProfile: That layer has both.
+    """
+    first = next((layer for layer in layers if any(key in layer for key in PLACES)), {})
+    unused: tuple[str, ...] = ("server",) if first else ()
+    if "server" in first:
+        other = next((key for key in STORE if key in first), "")
+        if other:
+            raise BadProfile(
+                f"{first['server'][1]}: server and {other} exclude each other",
+                hint=f"remove one of them: a server has its own catalog and artifacts ({other}: {first[other][1]})",
+            )
+        unused = NOT_OF_SERVERS
+    return [{key: value for key, value in layer.items() if key not in unused} for layer in layers]
 
 
 def project_here(
@@ -157,7 +211,7 @@ def project_here(
 def _names(entry: Values, store: Values, variables: Mapping[str, str], file: str) -> bool:
     """Return whether a profile names this store: its catalog, its artifacts, and the endpoint of a bucket."""
     try:
-        found = _filled(entry, variables, file)
+        found = filled(entry, variables, file)
         pair_locations(found)
     except BadProfile:
         return False  # an invalid profile that is not in use, for example with a variable that is not set
@@ -206,9 +260,7 @@ def _origin_of_file(config: str | os.PathLike[str] | None, variables: Mapping[st
     return "--config" if config else "MREG_CONFIG" if variables.get("MREG_CONFIG") else ""
 
 
-def _read_named(
-    file: str, config: str | os.PathLike[str] | None, variables: Mapping[str, str]
-) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
+def _read_named(file: str, config: str | os.PathLike[str] | None, variables: Mapping[str, str]) -> ProfileFile:
     """Read the profile file like `read_profiles`; a file that an option or a variable names must exist."""
     origin = _origin_of_file(config, variables)
     try:
@@ -283,10 +335,25 @@ def _no_home() -> Unavailable:
     )
 
 
-def read_profiles(
-    file: str, *, required: bool
-) -> tuple[dict[str, Values], tuple[str, str] | None, dict[str, tuple[Hook, ...]]]:
-    """Read the profiles (without filling in variables), the default with its origin, and the hooks of each profile.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileFile:
+    """The content of a profile file.
+
+    Attributes:
+        profiles: The values of each profile, without filling in variables.
+        default: The default profile with its origin, None if the file names none.
+        hooks: The hooks of each profile that has some.
+        token_commands: The token command of each profile that has one.
+    """
+
+    profiles: Mapping[str, Values] = field(default_factory=dict)
+    default: tuple[str, str] | None = None
+    hooks: Mapping[str, tuple[Hook, ...]] = field(default_factory=dict)
+    token_commands: Mapping[str, TokenCommand] = field(default_factory=dict)
+
+
+def read_profiles(file: str, *, required: bool) -> ProfileFile:
+    """Read a profile file.
 
     Args:
         file: Path of the file, empty for none.
@@ -297,11 +364,12 @@ def read_profiles(
         NotFound: The file is required and does not exist.
     """
     if not file or (not required and not os.path.lexists(file)):
-        return {}, None, {}
+        return ProfileFile()
     root = document(file)
     profiles: dict[str, Values] = {}
     default: tuple[str, str] | None = None
     hooks: dict[str, tuple[Hook, ...]] = {}
+    commands: dict[str, TokenCommand] = {}
     for key, node in mapping(root, file, "a profile file").items():
         if key == "default":
             default = (text_of(key, node, file), origin_of(file, node))
@@ -310,20 +378,28 @@ def read_profiles(
                 if not NAME.fullmatch(name):
                     raise BadProfile(f"{origin_of(file, inner)}: invalid profile name {quoted(name)}")
                 profiles[name] = _profile_values(inner, file)
-                if "hooks" in mapping(inner, file, "a profile"):
-                    hooks[name] = _hooks(mapping(inner, file, "a profile")["hooks"], file)
+                keys = mapping(inner, file, "a profile")
+                if "hooks" in keys:
+                    hooks[name] = _hooks(keys["hooks"], file)
+                if "token_command" in keys:
+                    commands[name] = _command(keys["token_command"], file)
         else:
             raise unknown_key(key, ("default", "profiles"), file, node)
-    return profiles, default, hooks
+    return ProfileFile(profiles=profiles, default=default, hooks=hooks, token_commands=commands)
 
 
 def _profile_values(node: Node, file: str) -> Values:
     values: Values = {}
     for key, inner in mapping(node, file, "a profile").items():
-        if key == "hooks":
+        if key in NESTED:
             continue
+        if key == "token":
+            raise BadProfile(
+                f"{origin_of(file, inner)}: a token is not written in a profile",
+                hint="remove it, and save the token: mreg login URL; or name a command that prints it: token_command",
+            )
         if key not in KEYS:
-            raise unknown_key(key, (*KEYS, "hooks"), file, inner)
+            raise unknown_key(key, (*KEYS, *NESTED), file, inner)
         values[key] = (text_of(key, inner, file), origin_of(file, inner))
     return values
 
@@ -343,10 +419,26 @@ def _hooks(node: Node, file: str) -> tuple[Hook, ...]:
         raise BadProfile(f"{origin_of(file, node)}: {error.message}", hint=error.hint) from error
 
 
+def _command(node: Node, file: str) -> TokenCommand:
+    from mreg.domain.token_command import TokenCommand
+
+    place = origin_of(file, node)
+    words = node.value if isinstance(node.value, list) else []
+    if not 0 < len(words) <= WORDS_LIMIT:
+        raise BadProfile(
+            f"{place}: token_command must be a list of 1 to {WORDS_LIMIT} words",
+            hint="write each word by itself: token_command: [pass, show, mreg]",
+        )
+    texts = tuple(text_of("a word of token_command", word, file) for word in words)
+    if not texts[0] or any("\0" in text for text in texts):
+        raise BadProfile(f"{place}: token_command has an invalid word")
+    return TokenCommand(words=texts, place=place, folder=os.path.dirname(file))
+
+
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def _filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
+def filled(values: Values, variables: Mapping[str, str], file: str) -> Values:
     """Return the values with each ``${VAR}`` replaced, and paths made absolute from the folder of the file."""
     folder = os.path.dirname(file)
     found: Values = {}
@@ -406,12 +498,12 @@ def list_profiles(
     from mreg.results.configuration import ProfileEntry
 
     file = config_file(config, os.environ)
-    profiles, default, _ = _read_named(file, config, os.environ)
+    read = _read_named(file, config, os.environ)
     trusting = trust_project or is_trusting(os.environ)
     _, values = project_here(os.environ, trusting=trusting, notice=notice or (lambda _text: None))
-    active, _ = _chosen_name(profile, os.environ, values, default)
+    active, _ = _chosen_name(profile, os.environ, values, read.default)
     entries = (
-        [] if BUILT_IN in profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]
+        [] if BUILT_IN in read.profiles else [ProfileEntry(name=BUILT_IN, origin="built in", active=active == BUILT_IN)]
     )
-    entries += [ProfileEntry(name=name, origin=file, active=active == name) for name in profiles]
+    entries += [ProfileEntry(name=name, origin=file, active=active == name) for name in read.profiles]
     return tuple(entries)

@@ -133,6 +133,8 @@ def location(
         return "true" if value.lower() in TRUE else ""
     if key == "model" and value:
         _check_model(value, label)
+    if key == "server":
+        return _server(value, label)
     if key not in SCHEMES or (key == "cache" and SIZE.match(value)):
         return value
     if key == "catalog" and is_database(value):
@@ -151,6 +153,15 @@ def _check_model(value: str, label: str) -> None:
 
     try:
         ModelName(value)
+    except BadInput as error:
+        raise BadProfile(f"{label}{error.message}", hint=error.hint) from error
+
+
+def _server(value: str, label: str) -> str:
+    from mreg.domain.address import Address
+
+    try:
+        return str(Address.parse(value))
     except BadInput as error:
         raise BadProfile(f"{label}{error.message}", hint=error.hint) from error
 

@@ -23,7 +23,7 @@ from mreg.results.profiles import KEYS, PROJECT_FILE
 SIZE_LIMIT = 64 << 10
 """Maximum size of a project file in bytes."""
 
-PROJECT_KEYS = ("profile", "model", "catalog", "artifacts")
+PROJECT_KEYS = ("profile", "model", "server", "catalog", "artifacts")
 """Keys that a project file can have."""
 
 
@@ -145,7 +145,7 @@ def project_values(project: ProjectFile) -> Values:
     values: Values = {}
     for key, node in mapping(root, file, "a project file").items():
         origin = origin_of(file, node)
-        if key in ("hooks", "profiles", "default", *KEYS) and key not in PROJECT_KEYS:
+        if key in ("hooks", "token_command", "profiles", "default", *KEYS) and key not in PROJECT_KEYS:
             raise BadProfile(
                 f"{origin}: {key} is not allowed in a project file, which can come from another user",
                 hint="set it in your profile file; to find the file: mreg profile list",

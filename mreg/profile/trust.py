@@ -1,7 +1,7 @@
 """Trusted folders: those whose project file the user has allowed to name a store; recorded in the user's data folder.
 
-The permission is for one folder (its real path) and for the profile, catalog and artifacts that its file named then. It
-ends if the file names another store or the folder is moved.
+The permission is for one folder (its real path) and for the profile, server, catalog and artifacts that its file named
+then. It ends if the file names another place or the folder is moved.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from mreg.profile.reading import Values
 from mreg.results.configuration import TrustedFolder
 
 FIELDS = ("folder", "profile", "catalog", "artifacts")
+"""Fields of every entry of the record; one with a server has that, too."""
 
 
 def record_file(variables: Mapping[str, str]) -> str:
@@ -57,7 +58,7 @@ def _read(file: str) -> tuple[TrustedFolder, ...]:
 
 
 def _is_entry(entry: object) -> bool:
-    return isinstance(entry, dict) and set(entry) == set(FIELDS) and {*map(type, entry.values())} == {str}
+    return isinstance(entry, dict) and set(entry) - {"server"} == set(FIELDS) and {*map(type, entry.values())} == {str}
 
 
 def is_trusted(project: ProjectFile, values: Values, variables: Mapping[str, str]) -> bool:
@@ -71,7 +72,7 @@ def is_known(project: ProjectFile, variables: Mapping[str, str]) -> bool:
 
 
 def _entry(project: ProjectFile, values: Values) -> TrustedFolder:
-    named = {key: values[key][0] if key in values else "" for key in ("profile", "catalog", "artifacts")}
+    named = {key: values[key][0] if key in values else "" for key in ("profile", "catalog", "artifacts", "server")}
     return TrustedFolder(folder=project.folder, **named)
 
 
@@ -123,7 +124,12 @@ def _change(change: Callable[[tuple[TrustedFolder, ...]], list[TrustedFolder]]) 
 
     def changed(_text: str) -> str:
         entries = sorted(change(_read(file)), key=lambda entry: entry.folder)
-        written = [{field: getattr(entry, field) for field in FIELDS} for entry in entries]
+        written = [_written(entry) for entry in entries]
         return json.dumps({"folders": written}, indent=2) + "\n"
 
     rewrite(file, changed, what="record of trusted folders")
+
+
+def _written(entry: TrustedFolder) -> dict[str, str]:
+    fields = (*FIELDS, "server") if entry.server else FIELDS
+    return {field: getattr(entry, field) for field in fields}

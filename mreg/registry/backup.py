@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 def backup(session: Session, file: str | os.PathLike[str], *, force: bool = False) -> CatalogCopy:
     """See `mreg.Registry.backup`."""
+    session.scope.check_unlimited("back up the catalog")
     from mreg.artifacts.destination import Destination
 
     refuse_url(os.fspath(file), COPY_TO)
@@ -52,6 +53,7 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 
 def restore(session: Session, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
     """See `mreg.Registry.restore`."""
+    session.scope.check_unlimited("restore a backup")
     refuse_url(os.fspath(file), "download it, and name the file")
     with _opened_backup(session, file) as source:
         damage = source.catalog.examine().damage

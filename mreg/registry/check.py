@@ -17,6 +17,7 @@ from mreg.results.upkeep import Check
 
 def check(session: Session) -> tuple[Check, ...]:
     """See `mreg.Registry.check`."""
+    session.scope.check_unlimited("check the registry")
     profile = session.profile
     done = [_tried("read the catalog", profile.catalog, lambda: _read_catalog(session))]
     if not done[0].error:

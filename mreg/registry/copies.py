@@ -15,14 +15,14 @@ from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
 from mreg.files import is_link
-from mreg.registry.references import as_reference, find_with_note, naming_version
+from mreg.registry.references import naming_version, resolve
 from mreg.registry.selected_files import select_manifest, select_paths
 from mreg.results.upkeep import CopiedFile, CopyVerification
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion
     from mreg.registry.registry import Place, Progress, Reference
-    from mreg.registry.session import Session
+    from mreg.registry.session import Session, Transfers
 
 
 def verify_copy(
@@ -35,16 +35,27 @@ def verify_copy(
     progress: Progress = None,
 ) -> CopyVerification:
     """See `mreg.Registry.verify_copy`."""
-    wanted, include, exclude = as_reference(reference), tuple(include), tuple(exclude)
-    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
-    if note:
-        session.notice(note)
+    version = resolve(session, reference)
+    return verify_copy_of(session, version, path, include=include, exclude=exclude, progress=progress)
+
+
+def verify_copy_of(
+    transfers: Transfers,
+    version: ModelVersion,
+    path: Place,
+    *,
+    include: Iterable[str],
+    exclude: Iterable[str],
+    progress: Progress = None,
+) -> CopyVerification:
+    """Compare a pulled copy with its version; see `mreg.Registry.verify_copy`."""
+    include, exclude = tuple(include), tuple(exclude)
     place = os.path.abspath(os.fspath(path))
     _refuse_link(place, version)
     try:
         if version.artifact.kind is ArtifactKind.FILE:
             return _verify_file(version, place, include, exclude, progress)
-        return _verify_folder(session, version, place, include, exclude, progress)
+        return _verify_folder(transfers, version, place, include, exclude, progress)
     except OSError as error:
         raise Unavailable(
             f"cannot read {quoted(place, 300)}: {error.strerror or error}", hint="fix its permissions"
@@ -89,7 +100,7 @@ def _verify_file(
 
 
 def _verify_folder(
-    session: Session,
+    transfers: Transfers,
     version: ModelVersion,
     place: str,
     include: tuple[str, ...],
@@ -102,7 +113,7 @@ def _verify_folder(
             f"{quoted(place, 300)} is {kind_of(kind)}, and {version.reference} is a folder", hint="name the folder"
         )
     with naming_version(version.reference):
-        manifest = session.artifacts().manifest(version.artifact.digest)
+        manifest = transfers.artifacts().manifest(version.artifact.digest)
     selects: Callable[[str], bool] = _every
     if include or exclude:
         from mreg.documents.patterns import Patterns

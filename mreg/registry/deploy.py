@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mreg.catalog.deployments import Deployments, DeploymentWriter, OpenDeployments
@@ -11,13 +12,14 @@ from mreg.domain.text import Caution, counted
 from mreg.errors import BadInput, Corrupt, MregError, NotAllowed
 from mreg.registry.references import as_name, as_reference, find_model, find_version
 from mreg.registry.registry import Name, Reference
+from mreg.registry.session import HookLog, Session
 from mreg.results import Page
 from mreg.results.deployments import DeploymentReport
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
-    from mreg.registry.session import Session
+    from mreg.results.changes import StageChange
 
 GRACE_SECONDS = 60.0
 """Seconds after a hook's timeout until the process that runs it is considered dead."""
@@ -31,12 +33,43 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
     failed, with a notice. A failed hook stays failed until `deploy` requests it again, and its stage change is rolled
     back if the hook is defined so. After a crash, the next delivery runs the deployment under the same key.
 
-    Deployments of other processes are skipped if the profile does not name the catalog.
+    Deployments of other processes are skipped if the profile does not name the catalog. Hooks run for all models, also
+    if the session is limited to some; it then learns nothing about the deployments of others.
     """
-    done: list[Deployment] = []
     own = tuple(session.enqueued)
+    if not session.scope.limited:
+        done = _deliver(session, own, adopt=session.profile.adopts)
+    else:
+        done = _deliver_limited(session, own)
+    session.enqueued.difference_update(own)
+    session.hook_log.deployments.extend(map(report, done))
+    return tuple(done)
+
+
+def _deliver_limited(session: Session, own: tuple[str, ...]) -> list[Deployment]:
+    """Run the same deployments as `_deliver`; the session learns only about its own, and sees only its models."""
+    log = HookLog(events=session.hook_log.events)
+    whole = session.unlimited()
+    finished = _deliver(replace(whole, hook_log=log), own, adopt=False)
+    quiet = replace(whole, notice=lambda _text: None, hook_log=HookLog())
+    _deliver(quiet, (), adopt=session.profile.adopts)
+
+    def look(reader: Reader) -> tuple[list[Deployment], list[StageChange]]:
+        versions = {version.version_id: version for version in reader.versions_by_id([*rolled_back])}
+        changes = [replace(rolled_back[number], version=version) for number, version in versions.items()]
+        return [Deployments(reader).shown(deployment) for deployment in finished], changes
+
+    rolled_back = {change.version.version_id: change for change in log.rollbacks}
+    done, changes = session.catalog.read(look)
+    session.hook_log.rollbacks.extend(changes)
+    return done
+
+
+def _deliver(session: Session, own: tuple[str, ...], *, adopt: bool) -> list[Deployment]:
+    """Run the deployments with these keys, and those of other processes if ``adopt``."""
+    done: list[Deployment] = []
     for hook in session.hooks:
-        found = _open(session, hook, own, adopt=session.profile.adopts)
+        found = _open(session, hook, own, adopt=adopt)
         if found.refused:
             _refuse(session, hook, found)
         for deployment_id in found.runnable:
@@ -45,9 +78,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
                 done.append(finished)
         if found.more:
             session.notice(f"more deployments of the hook {hook.name} are pending; to run them: mreg deploy --pending")
-    session.enqueued.difference_update(own)
-    session.hook_log.deployments.extend(map(report, done))
-    return tuple(done)
+    return done
 
 
 def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
@@ -97,15 +128,17 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
         )
     )
     if not outcome.succeeded:
-        session.notice(f"the hook {hook.name} failed for {_described(claimed)}: {_failure(finished)}")
+        session.notice(f"the hook {hook.name} failed for {_described(session, claimed)}: {_failure(finished)}")
         if hook.roll_back:
             _roll_back(session, hook, finished)
     return finished
 
 
-def _described(deployment: Deployment) -> str:
+def _described(session: Session, deployment: Deployment) -> str:
     event = deployment.event
     what = event.reference or event.action
+    if session.audience is not None and not session.audience.allows(event.model):
+        what = f"version {event.version}"  # the event has a former name of the model
     return f"{what} in {deployment.stage}" if deployment.stage else what
 
 
@@ -135,14 +168,17 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
         session.hook_log.rollbacks.append(change)
         session.notice(f"rolled back: {change.version.reference} is {stage.location} again")
     except MregError as error:
-        session.notice(f"{_described(deployment)} could not be rolled back: {error.message}")
+        session.notice(f"{_described(session, deployment)} could not be rolled back: {error.message}")
 
 
 def deploy(session: Session, reference: Reference | None = None) -> tuple[DeploymentReport, ...]:
     """See `mreg.Registry.deploy`."""
     if reference is None:
+        session.scope.check_unlimited("run the pending deployments of all models")
         return _deliver_pending(session)
     wanted = as_reference(reference)
+    if session.scope.limited:
+        wanted = as_reference(session.catalog.read(lambda reader: find_version(reader, wanted)))
 
     keys: list[str] = []
 
@@ -182,7 +218,8 @@ def deploy(session: Session, reference: Reference | None = None) -> tuple[Deploy
         details = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
         writer.record("deployment.requested", model, details, version.version)
 
-    session.write_and_enqueue(request)
+    # A hook runs for the event as it is in the audit trail, which a limited session does not see.
+    session.unlimited().write_and_enqueue(request)
     session.enqueued.update(keys)
     return tuple(map(report, deliver(session)))
 

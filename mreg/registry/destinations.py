@@ -15,7 +15,7 @@ from mreg.errors import BadInput
 from mreg.registry.marks import is_catalog, is_store
 
 if TYPE_CHECKING:
-    from mreg.registry.session import Session
+    from mreg.registry.session import Transfers
 
 PARTS = ("", "-wal", "-shm", "-journal")
 """Suffixes of a SQLite catalog and its logs; without its logs, or with foreign ones, a catalog is damaged."""
@@ -30,7 +30,7 @@ SCAN_LIMIT = 10_000
 """Maximum number of names of a folder that are searched for a catalog."""
 
 
-def check_destination(session: Session, destination: str | os.PathLike[str]) -> None:
+def check_destination(transfers: Transfers, destination: str | os.PathLike[str]) -> None:
     """Refuse a destination in the registry or in a repository, by any path or link, even with ``--force``.
 
     Raises:
@@ -38,17 +38,35 @@ def check_destination(session: Session, destination: str | os.PathLike[str]) -> 
             artifact store; or it belongs to the data of version control; or the locale cannot encode its name.
     """
     place = os.fspath(destination)
-    check_encodable(place, "export PYTHONUTF8=1; or name another destination")
-    if "://" not in session.profile.catalog:
-        catalog, wanted = os.path.realpath(session.profile.catalog), os.path.realpath(place)
+    check_name(place)
+    if transfers.profile.catalog and "://" not in transfers.profile.catalog:  # none of a server is on this machine
+        catalog, wanted = os.path.realpath(transfers.profile.catalog), os.path.realpath(place)
         for own in (f"{catalog}{part}" for part in PARTS):
             if own == wanted or own.startswith(f"{wanted.rstrip(os.sep)}{os.sep}") or _is_same(own, place):
                 what = "belongs to" if own != catalog else "holds" if os.path.isdir(wanted) else "is"
                 raise BadInput(
-                    f"cannot write to {quoted(place, 200)}: it {what} the catalog {session.profile.catalog}",
+                    f"cannot write to {quoted(place, 200)}: it {what} the catalog {transfers.profile.catalog}",
                     hint="name another destination",
                 )
-    session.artifacts().refuse_overlap(Path(place))
+    transfers.artifacts().refuse_overlap(Path(place))
+    check_repository(place)
+
+
+def check_name(place: str) -> None:
+    """Refuse a destination whose name the locale cannot encode.
+
+    Raises:
+        BadInput: The locale cannot encode it.
+    """
+    check_encodable(place, "export PYTHONUTF8=1; or name another destination")
+
+
+def check_repository(place: str) -> None:
+    """Refuse a destination in the data of version control, by any path or link.
+
+    Raises:
+        BadInput: It is there.
+    """
     repository = _repository_around(place)
     if repository:
         raise BadInput(

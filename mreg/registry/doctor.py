@@ -59,6 +59,7 @@ FINE = {
 
 def examine(session: Session) -> tuple[Finding, ...]:
     """See `mreg.Registry.examine`."""
+    session.scope.check_unlimited("examine the registry")
     return tuple(_findings(session))
 
 

@@ -46,6 +46,7 @@ def gc(
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Garbage, ...]:
     """See `mreg.Registry.gc`."""
+    session.scope.check_unlimited("collect garbage")
     grace = GRACE if grace is None else grace
     if grace < timedelta(0):
         raise BadInput("the grace period cannot be negative")

@@ -18,6 +18,7 @@ def lineage(session: Session, reference: Reference) -> Lineage:
 
     def look(reader: Reader) -> Lineage:
         version = find_version(reader, wanted)
+        # The versions beyond one outside the scope are hidden too: their relation would show that it exists.
         ancestors = _chain(reader, version.version_id)
         order, children = _tree(reader, version.version_id)
         nodes = _Nodes(reader, [*ancestors, *order])
@@ -59,9 +60,10 @@ class _Nodes:
 def _chain(reader: Reader, version_id: int) -> list[int]:
     """Return the ids of a version's ancestors, the parent first."""
     parents = reader.ancestors(version_id, NODES_LIMIT)
+    hidden = reader.hidden({*parents, *(parent for parent in parents.values() if parent is not None)})
     chain: dict[int, None] = {}
     current = parents.get(version_id)
-    while current is not None and current not in chain and len(chain) < NODES_LIMIT:
+    while current is not None and current not in chain and current not in hidden and len(chain) < NODES_LIMIT:
         chain[current] = None
         current = parents.get(current)
     return list(chain)
@@ -73,7 +75,7 @@ def _tree(reader: Reader, version_id: int) -> tuple[list[int], dict[int, list[in
     # a hostile catalog can give a version several parents, or make it its own ancestor.
     edges = reader.descendants(version_id, NODES_LIMIT)
     order = [version_id]
-    seen = {version_id}
+    seen = {version_id} | reader.hidden({child for children in edges.values() for child in children})
     children: dict[int, list[int]] = {}
     for current in order:
         found = [child for child in dict.fromkeys(edges.get(current, ())) if child not in seen]

@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
-from mreg.errors import BadInput
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.domain.digest import Digest
     from mreg.domain.metadata import VersionMetadata
-    from mreg.domain.model import ModelStage, ModelVersion
+    from mreg.domain.model import ModelStage, ModelVersion, Source
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.prepared import PreparedFile
     from mreg.registry.session import HookLog, Session
+    from mreg.registry.uploads import IncomingBlob, IncomingPart, UploadedArtifact
     from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
+    from mreg.results.uploads import NeededBlob, UploadState
 
 
 class _Operation:
@@ -89,32 +91,27 @@ class LocalRegistry(Registry):
         existing: bool = False,
         progress: Progress = None,
     ) -> ModelVersion:
-        from mreg.domain.metadata import VersionMetadata
-        from mreg.registry.push import Choice, push, target_model
+        from mreg.registry.outgoing import Choice, pushed_metadata, target_model
+        from mreg.registry.push import push
 
-        if metrics:
-            from mreg.documents.metrics import finite_metrics
-        if parameters:
-            from mreg.documents.parameters import parameters_of
-        given = VersionMetadata(
+        given = pushed_metadata(
+            metadata,
+            metrics=metrics,
+            parameters=parameters,
+            tags=tags,
+            data=data,
+            aliases=aliases,
             description=description,
-            metrics=finite_metrics(metrics) if metrics else {},
-            tags=tags or {},
-            data=data or {},
-            aliases=tuple(aliases),
-            parameters=parameters_of(parameters) if parameters else {},
             run_id=run_id,
             experiment_id=experiment_id,
             format=format,
         )
-        if metadata is not None and given != VersionMetadata():
-            raise BadInput("metadata given both as an object and as arguments", hint="pass all of it in metadata")
         target = target_model(self._session, path, name)
         return push(
             self._session,
             path,
             target,
-            metadata or given,
+            given,
             stage=stage,
             parent=parent,
             choice=Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links),
@@ -203,13 +200,29 @@ class LocalRegistry(Registry):
 
     # For a server, whose clients have no paths on this machine
 
+    def resolve(self, reference: Reference) -> ModelVersion:
+        """Return a version with a notice of its number; see `mreg.registry.references.resolve`."""
+        from mreg.registry.references import resolve
+
+        return resolve(self._session, reference)
+
     def acting_as(
-        self, actor: str, notice: Callable[[str], None] = lambda _text: None, hook_log: HookLog | None = None
+        self,
+        actor: str,
+        notice: Callable[[str], None] = lambda _text: None,
+        hook_log: HookLog | None = None,
+        *,
+        scope: ModelScope = EVERYTHING,
     ) -> Self:
-        """Return this registry for another actor; see `mreg.registry.streaming.acting_as`."""
+        """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for the actor."""
+        return self._session.scope
 
     def managing_tokens_for(self, client: Token | None) -> Self:
         """Return this registry for a client whose tokens permit no more than its own; None for no limits."""
@@ -277,6 +290,76 @@ class LocalRegistry(Registry):
 
         target = as_name(name)
         return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
+
+    def missing_blobs(self, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+        """Return the blobs that the caller must upload first; see `mreg.registry.uploads.missing_blobs`."""
+        from mreg.registry.uploads import missing_blobs
+
+        return missing_blobs(self._session, model, blobs)
+
+    def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> UploadState:
+        """Store a small blob for a version of the model; see `mreg.registry.uploads.store_blob`."""
+        from mreg.registry.uploads import store_blob
+
+        return store_blob(self._session, model, digest, data)
+
+    def store_blobs(self, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+        """Store many small blobs for a version of the model; see `mreg.registry.uploads.store_blobs`."""
+        from mreg.registry.uploads import store_blobs
+
+        store_blobs(self._session, model, blobs)
+
+    def open_blob(self, model: ModelName, digest: Digest, size: int = 0) -> AbstractContextManager[IncomingBlob]:
+        """Open the upload of a blob for a version of the model; see `mreg.registry.uploads.open_blob`."""
+        from mreg.registry.uploads import open_blob
+
+        return open_blob(self._session, model, digest, size)
+
+    def upload_state(self, model: ModelName, digest: Digest) -> UploadState:
+        """Return how much of a blob the caller has uploaded; see `mreg.registry.uploads.upload_state`."""
+        from mreg.registry.uploads import upload_state
+
+        return upload_state(self._session, model, digest)
+
+    def continue_blob(
+        self, model: ModelName, digest: Digest, *, length: int, start: int
+    ) -> AbstractContextManager[IncomingPart]:
+        """Continue the upload of a blob for a version of the model; see `mreg.registry.uploads.continue_blob`."""
+        from mreg.registry.uploads import continue_blob
+
+        return continue_blob(self._session, model, digest, length=length, start=start)
+
+    def push_uploaded(
+        self,
+        name: Name,
+        artifact: UploadedArtifact,
+        metadata: VersionMetadata,
+        *,
+        stage: ModelStage | str | None = None,
+        parent: Reference | None = None,
+        source: Source | None = None,
+        existing: bool = False,
+    ) -> ModelVersion:
+        """Make uploaded blobs the next version of a model; see `mreg.registry.uploads.push_uploaded`."""
+        from mreg.registry.references import as_name
+        from mreg.registry.uploads import push_uploaded
+
+        return push_uploaded(
+            self._session,
+            as_name(name),
+            artifact,
+            metadata,
+            stage=stage,
+            parent=parent,
+            source=source,
+            existing=existing,
+        )
+
+    def manifest_file(self, version: ModelVersion) -> StoredFile:
+        """Return the manifest of a folder as a file; see `mreg.registry.streaming.manifest_file`."""
+        from mreg.registry.streaming import manifest_file
+
+        return manifest_file(self._session, version)
 
     def file(self, reference: Reference, path: str | None = None) -> StoredFile:
         """Return a file of a version; see `mreg.registry.streaming.file`."""

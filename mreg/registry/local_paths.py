@@ -10,14 +10,14 @@ from mreg.domain.model import ArtifactKind
 from mreg.domain.paths import check_artifact_name, check_path
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, NotFound
-from mreg.registry.references import as_reference, find_with_note, naming_version
+from mreg.registry.references import as_reference, naming_version, resolve
 from mreg.results.files import LocalArtifact
 
 if TYPE_CHECKING:
     from mreg.domain.model import ModelVersion
     from mreg.domain.names import VersionRef
     from mreg.registry.registry import Progress, Reference
-    from mreg.registry.session import Session
+    from mreg.registry.session import Session, Transfers
 
 
 def locate(
@@ -25,11 +25,14 @@ def locate(
 ) -> LocalArtifact:
     """See `mreg.Registry.locate`."""
     wanted = as_reference(reference)
-    if file is not None:
-        _check_file(file, wanted)
-    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
-    if note:
-        session.notice(note)
+    check_file(file, wanted)
+    return locate_version(session, resolve(session, wanted), file, progress=progress)
+
+
+def locate_version(
+    transfers: Transfers, version: ModelVersion, file: str | None, *, progress: Progress = None
+) -> LocalArtifact:
+    """Return a version with the path of its verified files in the pull cache; see `mreg.Registry.locate`."""
     artifact = version.artifact
     try:
         check_artifact_name(artifact.name)  # again, because it becomes a path
@@ -40,7 +43,7 @@ def locate(
         if file != artifact.name:
             raise _no_file(version, file)
         file = None
-    cached = session.cached_artifacts()
+    cached = transfers.cached_artifacts()
     path = cached.find(whole)
     if path is not None and file is not None:
         path = f"{path}/{file}"
@@ -50,11 +53,18 @@ def locate(
         one = whole if file is None else whole.part(file)
         path = cached.find(one) if file is not None else None
         if path is None:
-            path = _place(session, version, one, progress)
+            path = _place(transfers, version, one, progress)
     return LocalArtifact(version=version, path=Path(path), file=file or "")
 
 
-def _check_file(file: str, wanted: VersionRef) -> None:
+def check_file(file: str | None, wanted: VersionRef) -> None:
+    """Check the path of a file that `locate` gets, before anything is read.
+
+    Raises:
+        BadInput: It is invalid.
+    """
+    if file is None:
+        return
     try:
         check_path(file)
     except BadInput:
@@ -63,10 +73,10 @@ def _check_file(file: str, wanted: VersionRef) -> None:
         ) from None
 
 
-def _place(session: Session, version: ModelVersion, wanted: Wanted, progress: Progress) -> str:
+def _place(transfers: Transfers, version: ModelVersion, wanted: Wanted, progress: Progress) -> str:
     try:
         with naming_version(version.reference):
-            return session.cached_artifacts().place(wanted, session.artifacts(), progress)
+            return transfers.cached_artifacts().place(wanted, transfers.artifacts(), progress)
     except NotFound as error:
         if error.details.get("kind") != "file":
             raise

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from mreg.domain.buckets import is_bucket
 from mreg.errors import Unavailable
 from mreg.registry.local import LocalRegistry
+from mreg.registry.pull_cache import cache_for_pulls, cached_artifacts, pull_records
 from mreg.registry.session import HookLog, Session
 
 if TYPE_CHECKING:
-    from mreg.artifacts.cache import BlobCache
-    from mreg.artifacts.cached_artifacts import CachedArtifacts
-    from mreg.artifacts.records import PullRecords
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
+    from mreg.registry.registry import Registry
+    from mreg.registry.remote import RemoteRegistry
     from mreg.results.profiles import Profile
     from mreg.stores.bucket import Bucket
 
@@ -32,10 +32,12 @@ def open_registry(
     catalog: str | None = None,
     artifacts: str | None = None,
     user: str | None = None,
+    server: str | None = None,
+    token: str | None = None,
     trust_project: bool = False,
     notice: Callable[[str], None] | None = None,
     hook_log: HookLog | None = None,
-) -> LocalRegistry:
+) -> Registry:
     """Open the registry of a profile.
 
     Before the first operation, nothing is created and only the profile is read. Without arguments and a profile file,
@@ -48,14 +50,19 @@ def open_registry(
         catalog: Catalog (default: the profile's). The URL of a database server can have a password, such as
             ``os.environ["DATABASE_URL"]``.
         artifacts: Artifact store (default: the profile's, or next to the given catalog).
-        user: Actor of events (default: MREG_USER, the profile, or the user of CI, git or the login).
+        user: Actor of events (default: MREG_USER, the profile, or the user of CI, git or the login). A server records
+            the name of the token instead.
+        server: URL of ``mreg serve``, in place of a catalog and artifacts (default: the profile's).
+        token: Token for the server (default: MREG_TOKEN, the profile's token command, or the token that ``mreg login``
+            saved).
         trust_project: Use the store that an ``mreg.yaml`` in the working folder or above names, although the user has
             not allowed it with ``mreg trust``; as MREG_TRUST_PROJECT=1.
         notice: Receives notes for the user, such as what a reference resolved to.
         hook_log: Receives the hooks that the registry runs.
 
     Raises:
-        BadProfile: A profile file is invalid, or the project file names a store that the user has not allowed.
+        BadProfile: A profile file is invalid; both a server and a catalog or artifacts are given; or the project file
+            names a store or server that the user has not allowed.
         NotFound: The profile does not exist, or the given profile file does not exist.
     """
     from mreg.profile.load import load_profile
@@ -67,6 +74,8 @@ def open_registry(
             catalog=catalog,
             artifacts=artifacts,
             user=user,
+            server=server,
+            token=token,
             trust_project=trust_project,
             notice=notice,
         ),
@@ -77,8 +86,49 @@ def open_registry(
 
 def wire_registry(
     profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
-) -> LocalRegistry:
+) -> Registry:
     """Open the registry of a loaded profile."""
+    if profile.server:
+        return open_server(profile, notice=notice, hook_log=hook_log)
+    return open_local(profile, notice=notice, hook_log=hook_log)
+
+
+def open_server(
+    profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
+) -> RemoteRegistry:
+    """Open the registry of a loaded profile that names a server; nothing is sent before the first operation."""
+    from mreg.profile.credentials import token_source
+    from mreg.registry.remote import RemoteRegistry
+    from mreg.remote.connection import Connection
+
+    connection = Connection(
+        profile.server,
+        token=token_source(profile),
+        notice=notice or (lambda _text: None),
+        insecure=True,  # whoever made the profile has checked that the user allows it
+    )
+    return RemoteRegistry(connection, profile, notice, hook_log)  # type: ignore[abstract]  # see open_local
+
+
+def open_local(
+    profile: Profile,
+    *,
+    notice: Callable[[str], None] | None = None,
+    hook_log: HookLog | None = None,
+    what: str = "the operation",
+) -> LocalRegistry:
+    """Open the registry of a loaded profile that names a catalog.
+
+    Args:
+        what: The operation, for the message if the profile names a server.
+
+    Raises:
+        BadInput: The profile names a server.
+    """
+    if profile.server:
+        from mreg.registry.next_to_catalog import needs_catalog
+
+        raise needs_catalog(what, profile)
     from mreg.catalog.catalog import Catalog
 
     tell = notice or (lambda _text: None)
@@ -116,26 +166,16 @@ def wire_registry(
             profile=profile,
             catalog=Catalog(_database(profile, tell, orphans), locate),
             artifacts=artifact_store,
-            cached_artifacts=functools.cache(lambda: _cached_artifacts(profile)),
+            cached_artifacts=functools.cache(lambda: cached_artifacts(profile)),
             actor=actor,
             now=lambda: datetime.now(UTC),
             # Changes by a hook trigger no hooks, otherwise two hooks could trigger each other forever.
             hooks=() if os.environ.get("MREG_DEPLOYMENT") else profile.hooks,
             notice=tell,
             hook_log=hook_log or HookLog(),
-            pull_records=_pull_records,
+            pull_records=pull_records,
         )
     )
-
-
-def _pull_records() -> PullRecords | None:
-    from mreg.artifacts.records import PullRecords
-    from mreg.profile.load import user_folder
-
-    try:
-        return PullRecords(os.path.join(user_folder("data", os.environ), "pulls"))
-    except Unavailable:
-        return None
 
 
 def _database(profile: Profile, notice: Callable[[str], None], orphans: Callable[[], str]) -> Database:
@@ -213,43 +253,14 @@ def _store_in_folder(profile: Profile) -> ArtifactStore:
 
 def _store_in_bucket(profile: Profile, notice: Callable[[str], None]) -> ArtifactStore:
     from mreg.artifacts.store import ArtifactStore
+    from mreg.profile.cache import uploads_folder
 
-    cache = None
-    if profile.cache:
-        try:
-            cache = _blob_cache(profile)
-        except Unavailable:
-            notice("the pull cache is not used: the home folder is missing; name a folder for it: MREG_CACHE=FOLDER")
+    cache = cache_for_pulls(profile, notice)
     bucket = _bucket(profile, profile.artifacts, notice)
     if bucket.scheme == "s3":
         from mreg.artifacts.s3 import S3Backend
 
-        return ArtifactStore(S3Backend(bucket), cache)
+        return ArtifactStore(S3Backend(bucket), cache, uploads_folder())
     from mreg.artifacts.objects import BlockBackend
 
-    return ArtifactStore(BlockBackend(bucket), cache)
-
-
-def _blob_cache(profile: Profile) -> BlobCache:
-    """Return the pull cache: that of the profile, or the one in the user's cache folder.
-
-    Raises:
-        Unavailable: No home folder is found, and the profile names no folder.
-    """
-    from mreg.artifacts.cache import BlobCache
-    from mreg.profile.cache import DEFAULT, byte_size, cache_place
-
-    setting = profile.cache or DEFAULT
-    folder, limit = cache_place(setting)
-    return BlobCache(folder, limit, private=byte_size(setting) is not None)
-
-
-def _cached_artifacts(profile: Profile) -> CachedArtifacts:
-    from mreg.artifacts.cached_artifacts import CachedArtifacts
-
-    try:
-        return CachedArtifacts(_blob_cache(profile))
-    except Unavailable as error:
-        raise Unavailable(
-            "cannot use the pull cache: the home folder is missing", hint="name a folder: export MREG_CACHE=FOLDER"
-        ) from error
+    return ArtifactStore(BlockBackend(bucket), cache, uploads_folder())

@@ -13,11 +13,11 @@ from mreg.domain.paths import check_artifact_name, is_project_file, refuse_url
 from mreg.domain.text import Caution, counted, quoted, shell_word
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.destinations import COPY_TO, REPOSITORIES, check_destination, protection
-from mreg.registry.references import as_reference, find_with_note, naming_version
+from mreg.registry.references import as_reference, find_version, naming_version, resolve
 from mreg.registry.registry import Reference
 from mreg.registry.selected_files import select_manifest, select_paths
-from mreg.registry.session import Session
-from mreg.registry.streaming import files_of
+from mreg.registry.session import Session, Transfers
+from mreg.registry.streaming import files_of_version
 from mreg.results.files import Pulled, PulledFile
 
 LISTED = 5
@@ -36,11 +36,41 @@ def pull(
     progress: Callable[[int, int], None] | None = None,
 ) -> Pulled:
     """See `mreg.Registry.pull`."""
+    check_address(destination)
+    return pull_version(
+        session,
+        resolve(session, reference),
+        destination,
+        include=include,
+        exclude=exclude,
+        force=force,
+        dry_run=dry_run,
+        progress=progress,
+    )
+
+
+def check_address(destination: str | os.PathLike[str] | None) -> None:
+    """Refuse a destination that is a URL, before anything is read.
+
+    Raises:
+        BadInput: It is a URL.
+    """
     refuse_url(os.fspath(destination or ""), COPY_TO)
-    wanted, include, exclude = as_reference(reference), tuple(include), tuple(exclude)
-    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
-    if note:
-        session.notice(note)
+
+
+def pull_version(
+    transfers: Transfers,
+    version: ModelVersion,
+    destination: str | os.PathLike[str] | None = None,
+    *,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    force: bool = False,
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pulled:
+    """Write the bytes of a version to a destination; see `mreg.Registry.pull`."""
+    include, exclude = tuple(include), tuple(exclude)
     artifact = version.artifact
     is_file = artifact.kind is ArtifactKind.FILE
     chosen = None
@@ -54,9 +84,9 @@ def pull(
         target = Path(os.path.abspath(os.fspath(destination)))
     if is_file and destination is not None and (_names_folder(os.fspath(destination)) or target.is_dir()):
         target = target / _own_name(version, os.fspath(destination))
-    check_destination(session, target)
+    check_destination(transfers, target)
     with naming_version(version.reference):
-        received = session.artifacts().pull(
+        received = transfers.artifacts().pull(
             artifact.digest,
             artifact.kind,
             artifact.size_bytes,
@@ -65,14 +95,14 @@ def pull(
             select=chosen,
             dry_run=dry_run,
             progress=progress,
-            records=None if is_file else session.pull_records(),
+            records=None if is_file else transfers.pull_records(),
             protected=lambda: protection(str(target), artifact.name, f"mreg pull {version.reference}"),
         )
     if received.kept_bytes:
-        session.notice(f"resumed: {received.kept_bytes} of {artifact.size_bytes} bytes had arrived before")
+        transfers.notice(f"resumed: {received.kept_bytes} of {artifact.size_bytes} bytes had arrived before")
     repository = "" if dry_run or received.unchanged else _repository_in(file.path for file in received.files)
     if repository:
-        session.notice(
+        transfers.notice(
             Caution(
                 f"warning: {version.reference} has the repository {quoted(repository)}: "
                 "a version control system can run commands from it"
@@ -81,7 +111,7 @@ def pull(
     if received.others and not dry_run:
         names = [quoted(name) for name in received.others[:LISTED]]
         more = " and more" if len(received.others) > LISTED else ""
-        session.notice(f"other files are kept in {quoted(str(target), 200)}: {', '.join(names)}{more}")
+        transfers.notice(f"other files are kept in {quoted(str(target), 200)}: {', '.join(names)}{more}")
     files = received.files if dry_run or chosen is not None else ()
     return Pulled(
         version=version,
@@ -144,8 +174,18 @@ def stream(
     exclude: Iterable[str] = (),
 ) -> ModelVersion:
     """See `mreg.Registry.stream`."""
+    wanted = as_reference(reference)
+    version = session.catalog.read(lambda reader: find_version(reader, wanted))
+    stream_version(session, version, to, include=include, exclude=exclude)
+    return version
+
+
+def stream_version(
+    transfers: Transfers, version: ModelVersion, to: BinaryIO, *, include: Iterable[str], exclude: Iterable[str]
+) -> None:
+    """Write the bytes of one file of a version to a stream; see `mreg.Registry.stream`."""
     include, exclude = tuple(include), tuple(exclude)
-    version, found = files_of(session, reference)
+    found = files_of_version(transfers, version)
     if include or exclude:
         selected = select_paths([file.path for file in found], include, exclude, version.reference)
         found = tuple(file for file in found if file.path in selected)
@@ -161,5 +201,4 @@ def stream(
             hint=f"mreg pull {version.reference} DEST; or name one file: --include FILE",
         )
     with naming_version(version.reference):
-        session.artifacts().write_to(found[0].digest, found[0].size_bytes, to)
-    return version
+        transfers.artifacts().write_to(found[0].digest, found[0].size_bytes, to)

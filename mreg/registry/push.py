@@ -7,25 +7,23 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.paths import check_artifact_name
-from mreg.domain.text import quoted
-from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
+from mreg.errors import Corrupt, NotFound, Unavailable
+from mreg.registry.outgoing import EVERYTHING, Choice, Outgoing, existing_only, new_model_note, planned, target_model
 from mreg.registry.promote import enter_stage
-from mreg.registry.references import as_name, as_reference, find_model, find_version
-from mreg.registry.registry import Name, Reference
+from mreg.registry.references import as_reference, find_model, find_version, not_registered
+from mreg.registry.registry import Reference
 from mreg.registry.stage_changes import after_hooks
 from mreg.registry.storing import add_with_bytes, begin_storing
 from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
     from mreg.artifacts.folder_upload import FolderUpload
-    from mreg.artifacts.source_folder import SourceFolder
     from mreg.artifacts.stream_upload import StreamUpload
     from mreg.artifacts.upload import Stored
     from mreg.catalog.reader import Reader
@@ -35,23 +33,6 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
     from mreg.results.files import PushPlan
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """The files of a folder that a push takes.
-
-    Attributes:
-        include: Patterns of which one must match a file, if there are any.
-        exclude: Patterns of files that are left out.
-        follow_links: Take what links point to, instead of refusing links.
-    """
-
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    follow_links: bool = False
-
-
-EVERYTHING = Choice()
 
 SAME_SIZE = 64
 """Maximum number of blobs that a file of their size is compared with, before it is hashed."""
@@ -71,40 +52,26 @@ def push(
     progress: Callable[[int, int], None] | None = None,
 ) -> ModelVersion:
     """See `mreg.Registry.push`."""
-    from mreg.artifacts.format import detect
-    from mreg.registry.capture import begin_capture
-    from mreg.registry.environments import training_environment
-
-    place = os.fspath(path)
-    artifact_name = check_artifact_name(_artifact_name(place))
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage  # fails before any upload
     made_from = as_reference(parent) if parent is not None else None
-    existing = _existing_only(session, existing)
+    existing = existing_only(session, existing)
     if existing:
         session.catalog.read(lambda reader: _registered(reader, name))  # fails before any upload
-    training = training_environment(python, os.environ)
-    folder = _content(session, place, choice)
-    known = session.catalog.read(lambda reader: _look_before(reader, name, place, made_from, session))
+    outgoing = Outgoing.of(session, path, choice=choice, python=python)
+    known = session.catalog.read(lambda reader: _look_before(reader, name, outgoing.path, made_from, session))
     begin_storing(session)
-    with begin_capture(place, training=training) as capture:
-        stored = session.artifacts().put(place, folder=folder, known=known, progress=progress)
-        source, run_id = capture.result()
-    for note in capture.notes:
-        session.notice(note)
-    if stored.kept_bytes:
-        session.notice(f"resumed: {stored.kept_bytes} of {stored.size_bytes} bytes had arrived before")
-    file_format = detect(place)
-    done = [stored]
+    sent = outgoing.send(session, session.artifacts(), known=known, progress=progress)
+    done = [sent.stored]
 
     def put() -> Stored:
-        return done.pop() if done else session.artifacts().put(place, folder=folder, progress=progress)
+        return done.pop() if done else outgoing.put(session.artifacts(), progress=progress)
 
-    return _add(
+    return add_pushed(
         session,
         name,
         put,
         metadata,
-        _Found(artifact_name, file_format, source, run_id),
+        Found(outgoing.name, sent.format, sent.source, sent.run_id),
         stage=stage,
         parent=parent,
         new_model=not existing,
@@ -122,42 +89,14 @@ def plan_push(
     existing: bool = False,
 ) -> PushPlan:
     """See `mreg.Registry.plan_push`."""
-    from mreg.results.files import PlannedFile, PushPlan
-
     model = target_model(session, path, name)
-    existing = _existing_only(session, existing)
+    existing = existing_only(session, existing)
     note = session.catalog.read(
         lambda reader: "" if existing and _registered(reader, model) else _new_model(reader, model)
     )
-    _notice(session, note and f"would register {note}")
-    place = os.fspath(path)
-    check_artifact_name(_artifact_name(place))
+    session.notices(note and f"would register {note}")
     choice = Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links)
-    folder = _content(session, place, choice)
-    if folder is None:
-        from mreg.artifacts.source import source_file
-
-        session.artifacts().refuse_overlap(Path(place), "push the model from its source")
-        file = source_file(place)
-        return PushPlan(
-            model=model,
-            path=place,
-            kind=ArtifactKind.FILE,
-            files=(PlannedFile(path=_artifact_name(place), size_bytes=file.size),),
-        )
-    return PushPlan(
-        model=model,
-        path=place,
-        kind=ArtifactKind.FOLDER,
-        files=tuple(PlannedFile(path=file.name, size_bytes=file.size) for file in folder.files),
-        folders=folder.folders,
-        left_out=dict(sorted(folder.left_out.items())),
-    )
-
-
-def _existing_only(session: Session, existing: bool) -> bool:
-    """Return whether a push must not register a new model."""
-    return existing or bool(session.profile.existing_only)
+    return planned(session, model, path, choice)
 
 
 def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
@@ -169,51 +108,12 @@ def _registered(reader: Reader, name: ModelName) -> RegisteredModel:
     try:
         return find_model(reader, name)
     except NotFound as error:
-        raise NotFound(
-            error.message, hint=f"{error.hint}\nto register it: mreg register {name}", **dict(error.details)
-        ) from None
+        raise not_registered(error, name) from None
 
 
 def _new_model(reader: Reader, name: ModelName) -> str:
     """Return a model that a push registers with the similar names, for a note; empty if no name is similar."""
-    near = () if reader.model(name) else reader.near_names(name.value)
-    return f"new model {name} (similar: {', '.join(near)})" if near else ""
-
-
-def _content(session: Session, path: str, choice: Choice) -> SourceFolder | None:
-    """Return the content of a folder that is pushed; None for a file. Notices say what is left out or looks secret.
-
-    Raises:
-        BadInput: The folder cannot be pushed or has no content, a pattern is invalid, or the path is a file and there
-            are patterns.
-    """
-    from mreg.registry.secret_names import secrets_warning
-
-    if not os.path.isdir(path):
-        if choice.include or choice.exclude:
-            raise BadInput(
-                f"patterns select files of a folder: {quoted(path)} is not a folder",
-                hint="push the folder, or leave out --include and --exclude",
-            )
-        _notice(session, secrets_warning([(path, os.path.realpath(path) if os.path.islink(path) else "")]))
-        return None
-    from mreg.artifacts.upload import check_content
-    from mreg.registry.selection import left_out_note, selected, targets
-
-    folder = selected(session, path, include=choice.include, exclude=choice.exclude, follow_links=choice.follow_links)
-    check_content(folder)
-    _notice(session, left_out_note(folder), secrets_warning(targets(folder)))
-    return folder
-
-
-def _notice(session: Session, *texts: str) -> None:
-    for text in texts:
-        if text:
-            session.notice(text)
-
-
-def _artifact_name(path: str) -> str:
-    return os.path.basename(os.path.abspath(path)) or "root"
+    return new_model_note(name, () if reader.model(name) else reader.near_names(name.value))
 
 
 def push_upload(
@@ -240,8 +140,8 @@ def push_upload(
         Unavailable: The store cannot be written.
     """
     check_artifact_name(artifact_name)
-    found = _Found(artifact_name, upload.format(artifact_name), Source(), "")
-    return _add(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
+    found = Found(artifact_name, upload.format(artifact_name), Source(), "")
+    return add_pushed(session, name, upload.put, metadata, found, stage=stage, parent=parent, new_model=False)
 
 
 def check_file_name(name: str) -> str:
@@ -254,8 +154,8 @@ def check_file_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """Recorded facts of an artifact."""
+class Found:
+    """Recorded facts of a pushed artifact."""
 
     artifact_name: str
     format: str
@@ -263,12 +163,12 @@ class _Found:
     run_id: str
 
 
-def _add(
+def add_pushed(
     session: Session,
     name: ModelName,
     put: Callable[[], Stored],
     metadata: VersionMetadata,
-    found: _Found,
+    found: Found,
     *,
     stage: ModelStage | str | None,
     parent: Reference | None,
@@ -322,7 +222,7 @@ def _add(
 
     change = add_with_bytes(session, put, lambda stored: stored.blobs, add, after)
     version = change.version
-    _notice(session, *notes)
+    session.notices(*notes)
     for other in change.archived:
         session.notice(f"{other} is archived: {version.reference} replaced it in {version.stage.value}")
     return version
@@ -350,22 +250,3 @@ def _look_before(
             if len(digests) < SAME_SIZE:
                 digests.append(entry.digest)
     return known
-
-
-def target_model(session: Session, path: str | os.PathLike[str], name: Name | None) -> ModelName:
-    """Return the model of a push: the given name, otherwise an inferred one, with a notice.
-
-    Raises:
-        BadInput: The name is invalid, or no name can be inferred.
-        NotFound: The path does not exist.
-    """
-    if name is not None:
-        return as_name(name)
-    from mreg.artifacts.source import check_source
-    from mreg.registry.naming import found_name
-
-    check_source(os.fspath(path))  # a note on the model of a missing file would hide the error
-    profile = session.profile
-    found, why = found_name(path, profile.model, profile.origins.get("model", ""))
-    session.notice(f"model {found} ({why}); to use another: --name")
-    return found

@@ -100,11 +100,16 @@ def history(
     """See `mreg.Registry.history`."""
     events = _history(session, reference, MOST_EVENTS if limit is None else limit, offset)
     if limit is None and events.more:
-        raise BadInput(
-            f"cannot read the whole history: it has more than {MOST_EVENTS:,} events",
-            hint="show the newest events: mreg history --limit 1000",
-        )
+        raise too_many_events()
     return events
+
+
+def too_many_events() -> BadInput:
+    """Return the error for a history without a limit that has more than `MOST_EVENTS`."""
+    return BadInput(
+        f"cannot read the whole history: it has more than {MOST_EVENTS:,} events",
+        hint="show the newest events: mreg history --limit 1000",
+    )
 
 
 def _history(session: Session, reference: Reference | None, limit: int, offset: int) -> Page[Event]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.domain.model import ModelVersion, RegisteredModel
     from mreg.registry.registry import Name, Reference
+    from mreg.registry.session import Session
 
 LATEST = Selector(SelectorKind.LATEST)
 
@@ -77,8 +78,14 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
         hint = f"did you mean {' or '.join(near)}?" if near else _selector_meant(name.value)
         if now := reader.renamed_to(name):
             hint = f"it was renamed to {now}"
-        raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value)
+        similar = {"similar": list(near)} if near else {}
+        raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value, **similar)
     return model
+
+
+def not_registered(error: NotFound, name: ModelName) -> NotFound:
+    """Return the error of `find_model` for a push that must not register a model; its hint registers it."""
+    return NotFound(error.message, hint=f"{error.hint}\nto register it: mreg register {name}", **dict(error.details))
 
 
 def _selector_meant(word: str) -> str:
@@ -152,6 +159,19 @@ def find_with_note(reader: Reader, reference: VersionRef) -> tuple[ModelVersion,
     model, selector = find(reader, reference)
     newer = model.newer_archived if selector is None or selector == LATEST else ""
     return version, f"{reference} is {version.reference}" + (f"; {newer}" if newer else "")
+
+
+def resolve(session: Session, reference: Reference) -> ModelVersion:
+    """Return the version that a reference names; a notice has its number, unless the reference has it.
+
+    Raises:
+        BadInput: The reference is invalid.
+        NotFound: The model or version does not exist.
+    """
+    wanted = as_reference(reference)
+    version, note = session.catalog.read(lambda reader: find_with_note(reader, wanted))
+    session.notices(note)
+    return version
 
 
 def version_now(reader: Reader, version: ModelVersion) -> ModelVersion:

@@ -15,6 +15,8 @@ from mreg.registry.session import HookLog
 if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
+    from mreg.results.tokens import Identity
+    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -86,12 +88,75 @@ class RemoteRegistry(Registry):
         """The connection to the server."""
         return self._session.connection
 
+    def whoami(self) -> Identity:
+        """Return name, role and limits of the token; see `mreg.registry.remote_identity.whoami`."""
+        from mreg.registry.remote_identity import whoami
+
+        return whoami(self._session)
+
+    def reach(self) -> tuple[Check, ...]:
+        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
+        from mreg.registry.remote_identity import reach
+
+        return reach(self._session)
+
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
+        edit = _operation("remote_edits.edit")
+        tag = _operation("remote_edits.tag")
+        set_alias = _operation("remote_edits.set_alias")
+        remove_alias = _operation("remote_edits.remove_alias")
+        evaluate = _operation("remote_edits.evaluate")
+        rename = _operation("remote_edits.rename")
+        delete = _operation("remote_edits.delete")
         models = _operation("remote_queries.models")
         model = _operation("remote_queries.model")
         version = _operation("remote_queries.version")
         show = _operation("remote_queries.show")
+        search = _operation("remote_queries.search")
+        compare = _operation("remote_queries.compare")
+        history = _operation("remote_queries.history")
+        stages_at = _operation("remote_queries.stages_at")
+        version_at = _operation("remote_queries.version_at")
+        lineage = _operation("remote_queries.lineage")
+        why = _operation("remote_queries.why")
+        completions = _operation("remote_queries.completions")
+        metric_names = _operation("remote_queries.metric_names")
+        wait = _operation("remote_queries.wait")
+        promote = _operation("remote_stages.promote")
+        plan = _operation("remote_stages.plan")
+        archive = _operation("remote_stages.archive")
+        rollback = _operation("remote_stages.rollback")
+        approve = _operation("remote_stages.approve")
+        reject = _operation("remote_stages.reject")
+        withdraw_decision = _operation("remote_stages.withdraw_decision")
+        approvals = _operation("remote_stages.approvals")
+        deploy = _operation("remote_stages.deploy")
+        deployments = _operation("remote_stages.deployments")
+        policy = _operation("remote_policies.policy")
+        apply_policy = _operation("remote_policies.apply_policy")
+        check_policy = _operation("remote_policies.check_policy")
+        push = _operation("remote_transfers.push")
+        plan_push = _operation("remote_transfers.plan_push")
+        pull = _operation("remote_transfers.pull")
+        locate = _operation("remote_transfers.locate")
+        stream = _operation("remote_transfers.stream")
+        files = _operation("remote_transfers.files")
+        verify_copy = _operation("remote_transfers.verify_copy")
+        restore = _operation("next_to_catalog.restore")
+        upgrade = _operation("next_to_catalog.upgrade")
+
+        export = _operation("remote_bundles.export")
+        import_bundle = _operation("remote_bundles.import_bundle")
+        backup = _operation("remote_bundles.backup")
+        verify = _operation("remote_upkeep.verify")
+        verify_audit = _operation("remote_upkeep.verify_audit")
+        gc = _operation("remote_upkeep.gc")
+        create_token = _operation("remote_tokens.create_token")
+        tokens = _operation("remote_tokens.tokens")
+        revoke_token = _operation("remote_tokens.revoke_token")
+        check = _operation("remote_upkeep.check")
+        examine = _operation("remote_upkeep.examine")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
-from mreg.errors import BadInput, MregError
+from mreg.errors import BadInput, MregError, NotFound
 from mreg.remote.problems import unexpected_answer
 from mreg.results import Page
 from mreg.wire import decode
@@ -14,6 +14,7 @@ from mreg.wire.envelope import Opened, add_rest
 from mreg.wire.protocol import OLDEST_API
 
 if TYPE_CHECKING:
+    from mreg.domain.names import VersionRef
     from mreg.registry.session import HookLog
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
@@ -117,12 +118,15 @@ class RemoteSession:
         limit: int | None,
         offset: int,
         query: Mapping[str, object] | None = None,
+        key: Callable[[R], int] | None = None,
     ) -> Page[R]:
         """Return a part of a list; a long one is fetched in pages of `PAGE`.
 
         Args:
             limit: Maximum number of items (default: all).
             offset: Number of items to skip.
+            key: Returns a number by which the list descends; an item that a later page repeats, because the list grew
+                meanwhile, is then left out.
         """
         items: list[R] = []
         more = True
@@ -130,14 +134,28 @@ class RemoteSession:
             size = PAGE if limit is None else min(PAGE, limit - len(items))
             part = self.call("GET", path, query={**(query or {}), "limit": size, "offset": offset + len(items)})
             found = self.results(kind, part)
-            items += found
             more = part.more and bool(found)
+            if key is not None and items:
+                found = tuple(item for item in found if key(item) < key(items[-1]))
+            items += found
         return Page(items, more=more, kind=kind)
+
+    def split(self, reference: VersionRef, operation: Callable[[VersionRef], R]) -> R:
+        """Return the result of an operation on a model or version; ``name/3`` can mean ``name@3``.
+
+        The rule is that of `mreg.registry.references.find`, for routes that differ between a model and a version.
+        """
+        try:
+            return operation(reference)
+        except NotFound as error:
+            other = reference.split_last_part()
+            if other is None or error.details.get("kind") != "model":
+                raise
+            try:
+                return operation(other)
+            except NotFound as second:
+                raise (error if second.details.get("kind") == "model" else second) from None
 
     def invalid(self, why: str) -> MregError:
         """Return the error for an answer that cannot be decoded."""
         return unexpected_answer(200, str(self.connection.address), why)
-
-    def bare(self, value: Any) -> Any:
-        """Return a value for a JSON body: a stage or direction as its text."""
-        return getattr(value, "value", value)

@@ -17,7 +17,7 @@ from mreg.registry.destinations import PARTS
 from mreg.registry.marks import is_catalog, is_store
 
 if TYPE_CHECKING:
-    from mreg.registry.session import Session
+    from mreg.registry.session import Transfers
 
 IGNORE_FILE = ".mregignore"
 
@@ -31,7 +31,7 @@ _DATABASES = (".db", ".sqlite")
 
 
 def selected(
-    session: Session, path: str, *, include: Iterable[str], exclude: Iterable[str], follow_links: bool
+    transfers: Transfers, path: str, *, include: Iterable[str], exclude: Iterable[str], follow_links: bool
 ) -> SourceFolder:
     """Return the content of a folder that a push selects.
 
@@ -40,9 +40,9 @@ def selected(
             cannot be pushed; see `source_folder`.
     """
     root = os.path.realpath(path)
-    own = _own_places(session)
+    own = _own_places(transfers)
     if any(_is_within(root, place) for place in own):
-        session.artifacts().refuse_overlap(Path(root), "push the model from its source")
+        transfers.artifacts().refuse_overlap(Path(root), "push the model from its source")
     rules = (
         *(Rule(name, name) for name in DEFAULTS),
         *read_rules(os.path.join(root, IGNORE_FILE)),
@@ -97,15 +97,15 @@ class _Selection(Selection):
         return "" if self._patterns.includes(path) else "not in --include"
 
 
-def _own_places(session: Session) -> dict[str, str]:
-    """Return the real paths of the catalog, the artifact store and the profiles of a session, with their names."""
+def _own_places(transfers: Transfers) -> dict[str, str]:
+    """Return the real paths of the catalog, the artifact store and the profiles of a registry, with their names."""
     places = {}
-    if "://" not in session.profile.catalog:
-        catalog = os.path.realpath(session.profile.catalog)
+    if transfers.profile.catalog and "://" not in transfers.profile.catalog:  # none of a server is on this machine
+        catalog = os.path.realpath(transfers.profile.catalog)
         places.update({f"{catalog}{part}": "mreg's catalog" for part in PARTS})
-    if "://" not in session.profile.artifacts:
-        places[os.path.realpath(session.profile.artifacts)] = "mreg's artifact store"
-    for origin in session.profile.origins.values():  # "/home/lin/profiles.yaml, line 3"
+    if transfers.profile.artifacts and "://" not in transfers.profile.artifacts:
+        places[os.path.realpath(transfers.profile.artifacts)] = "mreg's artifact store"
+    for origin in transfers.profile.origins.values():  # "/home/lin/profiles.yaml, line 3"
         path, found, _ = origin.rpartition(", line ")
         if found and os.path.isabs(path) and os.path.basename(path) not in DEFAULTS:
             places[os.path.realpath(path)] = "mreg's profiles"

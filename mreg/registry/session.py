@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
+
+from mreg.domain.scope import EVERYTHING, ModelScope
 
 if TYPE_CHECKING:
     from mreg.artifacts.cached_artifacts import CachedArtifacts
@@ -40,35 +42,61 @@ class HookLog:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """The catalog, store, actor, clock and hooks of a registry.
+class Transfers:
+    """What moves bytes between a registry and this machine, for use cases that do not read the catalog.
 
     Attributes:
         artifacts: Returns the artifact store; a function, because most commands need no bytes.
         cached_artifacts: Returns the complete artifacts in the pull cache; a function, because few commands need them.
-        actor: Returns the actor of events; a function, because reading commands need none.
-        now: Returns the current time, aware UTC.
         notice: Receives notes for the user, such as what a reference resolved to, and warnings.
-        hooks: Hooks that changes trigger, from the user's own profile.
         pull_records: Returns the user's records of pulled folders, None without a home folder.
-        enqueued: Keys of the deployments that this session enqueued and has not run yet.
-        hook_log: The hooks that this session ran, and the events of its changes.
-        client: The token of the server's client for whom this session manages tokens; None without limits.
     """
 
     profile: Profile
-    catalog: Catalog
     artifacts: Callable[[], ArtifactStore]
     cached_artifacts: Callable[[], CachedArtifacts]
+    notice: Callable[[str], None]
+    pull_records: Callable[[], PullRecords | None] = lambda: None
+
+    def notices(self, *texts: str) -> None:
+        """Give each text that is not empty to `notice`."""
+        for text in filter(None, texts):
+            self.notice(text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(Transfers):
+    """The catalog, store, actor, clock and hooks of a registry.
+
+    Attributes:
+        actor: Returns the actor of events; a function, because reading commands need none.
+        now: Returns the current time, aware UTC.
+        hooks: Hooks that changes trigger, from the user's own profile.
+        enqueued: Keys of the deployments that this session enqueued and has not run yet.
+        hook_log: The hooks that this session ran, and the events of its changes.
+        client: The token of the server's client for whom this session manages tokens; None without limits.
+        audience: The models that the events in the log may name, if not those of the catalog.
+    """
+
+    catalog: Catalog
     actor: Callable[[], str]
     now: Callable[[], datetime]
-    notice: Callable[[str], None]
-
     hooks: tuple[Hook, ...] = ()
-    pull_records: Callable[[], PullRecords | None] = lambda: None
     enqueued: set[str] = field(default_factory=set)
     hook_log: HookLog = field(default_factory=HookLog)
     client: Token | None = None
+    audience: ModelScope | None = None
+
+    @property
+    def scope(self) -> ModelScope:
+        """The models that exist for this session."""
+        return self.catalog.scope
+
+    def unlimited(self) -> Session:
+        """Return this session for all models, to run hooks; its log has only what this session may see."""
+        if not self.scope.limited:
+            return self
+        return replace(self, catalog=self.catalog.within(EVERYTHING), audience=self.scope)
 
     def write(self, fn: Callable[[Writer], T], after: Callable[[Reader, T], T] | None = None) -> T:
         """Run ``fn`` in a transaction with this session's actor and time, and return its result.
@@ -111,7 +139,7 @@ class Session:
         recorded: list[Event] = []
 
         def observe(writer: Writer, event: Event) -> None:
-            recorded.append(event)
+            recorded.extend(writer.shown([event], self.audience))
             if observer is not None:
                 observer(writer, event)
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
+from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import check_line, counted, quoted
-from mreg.errors import NotAllowed, NotFound
+from mreg.errors import BadInput, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_version, naming_version
 from mreg.registry.registry import Reference
 from mreg.registry.session import HookLog
@@ -18,15 +19,22 @@ from mreg.results.files import StoredFile
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mreg.registry.session import Session
+    from mreg.registry.session import Session, Transfers
 
 
 def files(
     session: Session, reference: Reference, *, include: Iterable[str] = (), exclude: Iterable[str] = ()
 ) -> tuple[StoredFile, ...]:
     """See `mreg.Registry.files`."""
-    include, exclude = tuple(include), tuple(exclude)
     version, found = files_of(session, reference)
+    return select_files(version, found, include, exclude)
+
+
+def select_files(
+    version: ModelVersion, found: tuple[StoredFile, ...], include: Iterable[str], exclude: Iterable[str]
+) -> tuple[StoredFile, ...]:
+    """Return those of the files of a version that patterns select; see `mreg.Registry.files`."""
+    include, exclude = tuple(include), tuple(exclude)
     if include or exclude:
         from mreg.registry.selected_files import select_paths
 
@@ -47,7 +55,7 @@ def files_of(session: Session, reference: Reference) -> tuple[ModelVersion, tupl
     return version, files_of_version(session, version)
 
 
-def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFile, ...]:
+def files_of_version(transfers: Transfers, version: ModelVersion) -> tuple[StoredFile, ...]:
     """Return the files of a version in the order of its manifest, without reading the catalog.
 
     Raises:
@@ -65,13 +73,13 @@ def files_of_version(session: Session, version: ModelVersion) -> tuple[StoredFil
             digest=entry.digest,
             executable=entry.executable,
         )
-        for entry in _manifest(session, version).entries
+        for entry in _manifest(transfers, version).entries
     )
 
 
-def _manifest(session: Session, version: ModelVersion) -> Manifest:
+def _manifest(transfers: Transfers, version: ModelVersion) -> Manifest:
     with naming_version(version.reference):
-        return session.artifacts().manifest(version.artifact.digest)
+        return transfers.artifacts().manifest(version.artifact.digest)
 
 
 def file(session: Session, reference: Reference, path: str | None = None) -> StoredFile:
@@ -98,6 +106,23 @@ def file(session: Session, reference: Reference, path: str | None = None) -> Sto
     return found[0]
 
 
+def manifest_file(session: Session, version: ModelVersion) -> StoredFile:
+    """Return the manifest of a folder as a file.
+
+    Raises:
+        Corrupt: The manifest is missing.
+    """
+    from mreg.artifacts.hashing import missing
+
+    artifact, store = version.artifact, session.artifacts()
+    size = store.size(artifact.digest)
+    if size is None:
+        with naming_version(version.reference):
+            raise missing(artifact.digest, session.profile.artifacts)
+    name = f"{artifact.name}.manifest.json"
+    return StoredFile(reference=version.reference, path=name, size_bytes=size, digest=artifact.digest)
+
+
 def missing_file(version: ModelVersion, path: str) -> NotFound:
     """Return the error for a file that a version does not have."""
     return NotFound(f"{version.reference} has no file {quoted(path)}", kind="file", path=path)
@@ -114,14 +139,35 @@ def read_file(session: Session, wanted: StoredFile, start: int = 0, length: int 
         yield from session.artifacts().read(wanted.digest, wanted.size_bytes, start, length)
 
 
-def acting_as(session: Session, actor: str, notice: Callable[[str], None], hook_log: HookLog | None = None) -> Session:
+def acting_as(
+    session: Session,
+    actor: str,
+    notice: Callable[[str], None],
+    hook_log: HookLog | None = None,
+    *,
+    scope: ModelScope = EVERYTHING,
+) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
 
     Args:
         hook_log: Receives the hooks that the session runs (default: a log of its own).
+        scope: The models that exist for the actor; a session that is limited already keeps its own scope.
 
     Raises:
-        BadInput: The name of the actor is invalid.
+        BadInput: The name of the actor is invalid, or a limited session would get another scope.
     """
     check_line("actor", actor)
-    return replace(session, actor=lambda: actor, notice=notice, hook_log=hook_log or HookLog())
+    if session.scope.limited:
+        if scope.limited and scope != session.scope:
+            raise BadInput(f"the registry is limited to the models {session.scope} already")
+        scope = session.scope
+    return replace(
+        session,
+        catalog=session.catalog.within(scope),
+        actor=lambda: actor,
+        notice=notice,
+        hook_log=hook_log or HookLog(),
+        audience=None,
+        # A limited session is told about its own deployments only.
+        enqueued=set() if scope.limited else session.enqueued,
+    )

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def upgrade(session: Session, *, dry_run: bool = False) -> Upgrade:
     """See `mreg.Registry.upgrade`."""
+    session.scope.check_unlimited("upgrade the catalog")
     found = session.catalog.check_upgrade()
     backup = "" if dry_run or found.schema == SCHEMA else session.catalog.upgrade()
     return Upgrade(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mreg.artifacts.parallel import in_order
 from mreg.artifacts.progress import progress_callback
-from mreg.catalog.stored_artifacts import StoredArtifact, stored_artifacts, versions_of
+from mreg.catalog.stored_artifacts import StoredArtifact, stored_artifact, stored_artifacts, versions_of
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.names import VersionRef
@@ -37,6 +37,8 @@ def verify(
     progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
     """See `mreg.Registry.verify`."""
+    if reference is None:
+        session.scope.check_unlimited("verify the artifacts of all models")
     if not 0 < sample <= 1:
         raise BadInput("the sample must be above 0 % and at most 100 %", hint="mreg verify --all --sample 5%")
     wanted = as_reference(reference) if reference is not None else None
@@ -64,16 +66,8 @@ def _artifacts(reader: Reader, wanted: VersionRef | None) -> list[StoredArtifact
         return list(stored_artifacts(reader))
     model, selector = find(reader, wanted)
     versions = reader.versions(model) if selector is None else (find_version(reader, wanted),)
-    by_id = {
-        version.artifact.artifact_id: StoredArtifact(
-            artifact_id=version.artifact.artifact_id,
-            kind=version.artifact.kind,
-            digest=version.artifact.digest,
-            size_bytes=version.artifact.size_bytes,
-        )
-        for version in versions
-    }
-    return list(by_id.values())
+    artifacts = {(version.artifact.digest, version.artifact.kind): version.artifact for version in versions}
+    return [stored_artifact(reader, artifact) for artifact in artifacts.values()]
 
 
 Needs = dict[Digest, tuple[int, list[StoredArtifact]]]

@@ -11,7 +11,8 @@ from mreg.errors import BadInput, Conflict, MregError, NotFound, Unavailable, Un
 from mreg.registry.references import as_reference, find_version
 
 if TYPE_CHECKING:
-    from mreg.catalog.reader import Reader
+    from collections.abc import Callable
+
     from mreg.domain.names import VersionRef
     from mreg.registry.registry import Reference
     from mreg.registry.session import Session
@@ -30,15 +31,42 @@ def wait(
 ) -> ModelVersion:
     """See `mreg.Registry.wait`."""
     wanted = as_reference(reference)
+    return wait_for(
+        wanted,
+        lambda: session.catalog.read(lambda reader: find_version(reader, wanted)),
+        session.notice,
+        changed_from=changed_from,
+        timeout=timeout,
+        interval=interval,
+        again="the catalog can be read again",
+    )
+
+
+def wait_for(
+    wanted: VersionRef,
+    find: Callable[[], ModelVersion],
+    notice: Callable[[str], None],
+    *,
+    changed_from: ModelVersion | int | None,
+    timeout: float | None,
+    interval: float,
+    again: str,
+) -> ModelVersion:
+    """Wait until a reference names another version, for any registry; see `mreg.Registry.wait`.
+
+    Args:
+        find: Returns the version that the reference names now.
+        again: Notice for the first success after a failure.
+    """
     before = changed_from.version if isinstance(changed_from, ModelVersion) else changed_from
     _check(wanted, before, timeout, interval)
     deadline = None if timeout is None else time.monotonic() + timeout
     failure: MregError | None = None
     noted = ""
-    version, note = session.catalog.read(lambda reader: _look(reader, wanted, before))
+    version, note = _look(find, wanted, before)
     while version is None:
         if failure is None and note != noted:
-            session.notice(f"waiting: {note}")
+            notice(f"waiting: {note}")
             noted = note
         left = interval if deadline is None else deadline - time.monotonic()
         if left <= 0:
@@ -48,16 +76,16 @@ def wait(
             )
         time.sleep(min(interval, left))
         try:
-            version, note = session.catalog.read(lambda reader: _look(reader, wanted, before))
+            version, note = _look(find, wanted, before)
         except (Unavailable, Conflict) as error:
             if "schema" in error.details:  # a newer release upgraded the catalog: this process can never read it again
                 raise
             if failure is None:
-                session.notice(f"{error.message}; retrying every {interval:g} seconds")
+                notice(f"{error.message}; retrying every {interval:g} seconds")
             failure = error
         else:
             if failure is not None:
-                session.notice("the catalog can be read again")
+                notice(again)
             failure = None
     return version
 
@@ -80,14 +108,14 @@ def _check(wanted: VersionRef, before: int | None, timeout: float | None, interv
             )
 
 
-def _look(reader: Reader, wanted: VersionRef, before: int | None) -> tuple[ModelVersion | None, str]:
+def _look(find: Callable[[], ModelVersion], wanted: VersionRef, before: int | None) -> tuple[ModelVersion | None, str]:
     """Return the version that the reference names, or None and the reason to wait longer.
 
     Raises:
         NotFound: The model does not exist.
     """
     try:
-        version = find_version(reader, wanted)
+        version = find()
     except NotFound as error:
         if error.details.get("kind") != "version":
             raise

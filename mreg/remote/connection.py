@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from mreg import __version__
+from mreg.domain.address import Address
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
-from mreg.remote.address import Address
 from mreg.remote.failures import transport_error
 from mreg.remote.proxies import Proxy, find_proxy
 from mreg.remote.response import TOO_SLOW, Response
@@ -268,14 +268,16 @@ class Connection:
             _Lost: The connection failed.
         """
         line = self._line(fresh=fresh)
+        opened: socket.socket | None = None
         began = False
         watched: Call | None = None
         try:
             with self._watch.over():
                 if line.sock is None:
                     line.connect()
-            if line.sock is not None:
-                line.sock.settimeout(silence)
+            opened = line.sock
+            if opened is not None:
+                opened.settimeout(silence)
             began = True
             whole = _send(line, *self._line_target(sent), sent)
             with self._watch.over(deadline - time.monotonic(), lambda: _shut(line)) as watched:
@@ -297,7 +299,18 @@ class Connection:
             else:
                 line.close()
 
-        response = Response(answer, server=str(self.address), deadline=deadline, done=done, failure=self._cut_off)
+        def allow_silence(seconds: float) -> None:
+            if opened is not None:
+                opened.settimeout(seconds)
+
+        response = Response(
+            answer,
+            server=str(self.address),
+            deadline=deadline,
+            done=done,
+            failure=self._cut_off,
+            allow_silence=allow_silence,
+        )
         api = response.headers.get(API_HEADER, "")
         response.is_mreg = api.isdecimal() and len(api) < 10
         if response.is_mreg:

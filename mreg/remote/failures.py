@@ -6,9 +6,9 @@ import http.client
 import os
 import socket
 
+from mreg.domain.address import Address
 from mreg.domain.text import printable, quoted
 from mreg.errors import Unavailable
-from mreg.remote.address import Address
 from mreg.remote.proxies import Proxy
 
 TLS_RECORD = "\x15\x03"

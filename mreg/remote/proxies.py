@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from mreg.domain.address import Address
 from mreg.domain.password import Password
 from mreg.errors import BadInput
-from mreg.remote.address import Address
 
 if TYPE_CHECKING:
     import ipaddress

@@ -25,20 +25,19 @@ def model_path(name: ModelName, *rest: str) -> str:
 
 def version_path(reference: VersionRef, *rest: str) -> str:
     """Return the path of the version that a reference names, with further segments."""
-    selector = quote(str(reference.selector or "latest"), safe=":~") + _parameters(reference, bare_is_exact=False)
+    selector = quote(selector_text(reference), safe=":~;=")
     return "/".join((model_path(reference.name), "versions", selector, *map(segment, rest)))
+
+
+def selector_text(reference: VersionRef) -> str:
+    """Return the part of a reference after the model, with what a text does not say as parameters."""
+    if reference.known is not None:
+        return f"{reference.selector};id={reference.known.version_id};digest={reference.known.digest}"
+    if reference.selector is not None:
+        return str(reference.selector)
+    return "latest;bare" if reference.exact else "latest;loose"
 
 
 def reference_text(reference: VersionRef) -> str:
     """Return a reference as a text for a query or a body."""
-    return f"{reference}{_parameters(reference, bare_is_exact=True)}"
-
-
-def _parameters(reference: VersionRef, *, bare_is_exact: bool) -> str:
-    if reference.known is not None:
-        return f";id={reference.known.version_id};digest={reference.known.digest}"
-    if reference.selector is not None:
-        return ""
-    if reference.exact:
-        return ";bare"
-    return "" if bare_is_exact else ";loose"
+    return f"{reference.name}@{selector_text(reference)}"

@@ -61,7 +61,8 @@ class Page(tuple[T, ...], Tabular):
 
 
 SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "evaluations", "files", "history",
-            "imports", "lineage", "models", "policies", "profiles", "reasons", "tokens", "upkeep")  # fmt: skip
+            "imports", "lineage", "models", "policies", "profiles", "reasons", "tokens", "upkeep",
+            "uploads")  # fmt: skip
 """The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""
 
 _OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}

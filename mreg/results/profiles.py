@@ -12,9 +12,10 @@ from mreg.domain.value import Result
 
 if TYPE_CHECKING:
     from mreg.domain.hook import Hook
+    from mreg.domain.token_command import TokenCommand
 
 KEYS = (
-    "catalog", "artifacts", "endpoint_url", "region", "aws_profile", "addressing_style", "cache", "model",
+    "server", "catalog", "artifacts", "endpoint_url", "region", "aws_profile", "addressing_style", "cache", "model",
     "existing_only", "user",
 )  # fmt: skip
 """Keys of a profile; `Profile` describes them."""
@@ -25,10 +26,13 @@ PROJECT_FILE = "mreg.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile(Result):
-    """The locations of catalog and artifacts, and all other settings; a setting that is not set is an empty text.
+    """The place of a registry, and all other settings; a setting that is not set is an empty text.
+
+    The place is a server, or a catalog with its artifacts.
 
     Attributes:
         name: Name of the profile.
+        server: URL of ``mreg serve``; empty if this process opens catalog and artifacts itself.
         catalog: Absolute path of a file, or a URL: ``s3://bucket/prefix/catalog.db``, ``az://...``, or
             ``postgresql://...`` or ``redis://...`` without a password.
         artifacts: Absolute path of a folder, or a URL: ``s3://bucket/prefix``, ``az://container/prefix``,
@@ -45,12 +49,15 @@ class Profile(Result):
         hooks: Hooks that changes trigger. Not part of the JSON form.
         adopts: Whether hooks also run for deployments that other processes left in the catalog. Not part of the JSON
             form.
+        token: Token for the server, from an argument or MREG_TOKEN. Not part of the JSON form.
+        token_command: Command that prints the token. Not part of the JSON form.
         origins: Origin of each value by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
     name: str
-    catalog: str
-    artifacts: str
+    server: str = ""
+    catalog: str = ""
+    artifacts: str = ""
     endpoint_url: str = ""
     region: str = ""
     aws_profile: str = ""
@@ -62,6 +69,8 @@ class Profile(Result):
     password: Password = field(default_factory=Password, repr=False)
     hooks: tuple[Hook, ...] = ()
     adopts: bool = True
+    token: Password = field(default_factory=Password, repr=False)
+    token_command: TokenCommand | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

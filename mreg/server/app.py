@@ -10,7 +10,21 @@ from starlette.exceptions import HTTPException
 
 from mreg import __version__
 from mreg.errors import MregError
-from mreg.server import bundles, clients, global_routes, hub, models, monitoring, problems, stages, ui, upkeep, versions
+from mreg.server import (
+    blob_batches,
+    blobs,
+    bundles,
+    clients,
+    global_routes,
+    hub,
+    models,
+    monitoring,
+    problems,
+    stages,
+    ui,
+    upkeep,
+    versions,
+)
 from mreg.server.access import Access
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
@@ -52,7 +66,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.listings = Listings()
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()
-    parts = (models, versions, stages, global_routes, clients, bundles, upkeep, monitoring)
+    parts = (models, versions, blobs, blob_batches, stages, global_routes, clients, bundles, upkeep, monitoring)
     for part in (part.router for part in parts):
         app.include_router(part)
     app.include_router(ui.router, include_in_schema=False)
@@ -63,7 +77,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.add_exception_handler(Exception, problems.unexpected_response)
     document = app.openapi()  # the application caches this document
     reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
-    check_not_reserved(settings.root_path, reserved)
+    check_not_reserved(settings.root_path or "", reserved)
     access = Access(settings, registry)
     app.add_middleware(Guard, settings=settings, anonymous=registry.actor, access=access, reserved=reserved)
     app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)

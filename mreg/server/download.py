@@ -90,6 +90,19 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     return await send_file(request, registry, file, f'"{file.digest}"')
 
 
+async def download_blob(request: Request, registry: LocalRegistry, version: VersionRef, digest: Digest) -> Response:
+    """Return the response with a blob of a version, or with a range of it; see `download`.
+
+    Raises:
+        NotFound: The version does not exist or does not have the blob.
+        Corrupt, Unavailable: The blob cannot be read; detected before the first byte is sent.
+        Refused: The range is beyond the end of the blob, or the blob does not match ``If-Match``.
+    """
+    listings: Listings = request.app.state.listings
+    file = await run_sync(listings.blob, registry, await run_sync(registry.version, version), digest)
+    return await send_file(request, registry, file, f'"{file.digest}"')
+
+
 async def send_file(
     request: Request, registry: LocalRegistry, file: StoredFile, etag: str, more: Mapping[str, str] | None = None
 ) -> Response:
@@ -105,7 +118,7 @@ async def send_file(
     """
     headers = {
         **(more or {}),
-        **_headers(file.path.rpartition("/")[2], file.digest, etag),
+        **_headers(f"{file.reference}-{file.path}", file.path.rpartition("/")[2], file.digest, etag),
         "Cache-Control": "private, no-cache",
         "X-Reference": str(file.reference),
     }
@@ -118,7 +131,7 @@ async def send_file(
         await run_sync(damaged.check, file, registry.read_file(file))
     chunks = damaged.watch(file, registry.read_file(file, start, length))
     first = await run_sync(next, chunks, b"")
-    return _FileResponse(first, chunks, status, headers)
+    return FileResponse(first, chunks, status, headers)
 
 
 async def send_prepared(request: Request, file: PreparedFile, end: Callable[[bool], None]) -> Response:
@@ -131,7 +144,7 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
         Refused: The range is beyond the end of the file, or the file does not match ``If-Match``.
     """
     etag = f'"{file.digest}"'
-    headers = {**_headers(file.name, file.digest, etag), "Cache-Control": "no-store"}
+    headers = {**_headers(file.name, file.name, file.digest, etag), "Cache-Control": "no-store"}
 
     def chunks(start: int, length: int) -> Generator[bytes]:
         complete = False
@@ -150,17 +163,17 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
         end(False)
         return part
     sent = chunks(*part[:2])
-    return _FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
+    return FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
 
 
-def _headers(name: str, digest: Digest, etag: str) -> dict[str, str]:
-    """Return the headers of a file."""
+def _headers(plain: str, name: str, digest: Digest, etag: str) -> dict[str, str]:
+    """Return the headers of a file; see `_disposition` for its two names."""
     return {
         "ETag": etag,
         "Accept-Ranges": "bytes",
         "X-Checksum-Sha256": digest.value,
         "Repr-Digest": f"sha-256=:{base64.b64encode(bytes.fromhex(digest.value)).decode()}:",
-        "Content-Disposition": _disposition(name),
+        "Content-Disposition": _disposition(plain, name),
     }
 
 
@@ -194,20 +207,19 @@ def _part(
     return start, length, status
 
 
-def _disposition(name: str) -> str:
+def _disposition(plain: str, name: str) -> str:
     """Return the ``Content-Disposition`` header of a file (RFC 6266, RFC 8187).
 
-    ``filename`` is ASCII that is safe in every shell and file system, for clients such as curl that read nothing else.
-    ``filename*`` is added if it is closer to the real name; it keeps every character that cannot lead a client into
-    another folder. Different names stay different in both.
+    ``filename`` is for clients such as curl, which read nothing else and overwrite a file of the same name: the
+    reference of the version, ``-``, and the path of the file, as ASCII that is safe in every shell and file system.
+    Names of models have no ``@``, so it is different for every file of every version. ``filename*`` is the real name of
+    the file; it keeps every character that cannot lead a client into another folder.
     """
-    plain = _escaped(name, _UNSAFE_ASCII)
     full = _escaped(name, _UNSAFE)
     if is_project_file(name):  # mreg would read the downloaded file as its project file
-        first = "".join(f"~{byte:02X}" for byte in _utf8(name[0]))
-        plain, full = (first + _escaped(name[1:], unsafe) for unsafe in (_UNSAFE_ASCII, _UNSAFE))
-    extended = "" if full == plain else f"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
-    return f'attachment; filename="{plain}"{extended}'
+        full = "".join(f"~{byte:02X}" for byte in _utf8(name[0])) + _escaped(name[1:], _UNSAFE)
+    plain = _escaped(plain, _UNSAFE_ASCII)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(full, safe='', errors='surrogatepass')}"
 
 
 def _escaped(name: str, unsafe: re.Pattern[str]) -> str:
@@ -256,7 +268,7 @@ def _range(range_header: str, size: int) -> tuple[int, int] | None:
     return start, length
 
 
-class _FileResponse(Response):
+class FileResponse(Response):
     """A response from a generator, read in a thread; ends before ``Content-Length`` if the file is damaged."""
 
     def __init__(self, first: bytes, rest: Generator[bytes], status: int, headers: dict[str, str]) -> None:

@@ -36,6 +36,7 @@ from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, 
 from mreg.results.reasons import Why
 from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
+from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 from mreg.wire.protocol import ServerVersion
@@ -181,6 +182,8 @@ RESULTS = (
     Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
     Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
     Check(name="store latency", place=STORE, latency=0.002),
+    NeededBlob(digest=DIGEST),
+    UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
         model="classifier",
         own=True,

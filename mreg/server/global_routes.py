@@ -12,9 +12,11 @@ from mreg import __version__
 from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.operations import answer
-from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response
-from mreg.server.schemas import long_responses, responses
+from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response, reference_of
+from mreg.server.schemas import long_responses, responses, texts
 from mreg.wire.protocol import API, OLDEST_API, ServerVersion
+
+Prefix = Annotated[str, Query(description="Beginning of the texts.", examples=["cl"])]
 
 SERVER_VERSION: ServerVersion = {"version": __version__, "api": API, "oldest_api": OLDEST_API}
 
@@ -56,10 +58,31 @@ def search(
 def compare(
     registry: RegistryOf,
     version_a: Annotated[str, Query(description="Reference of the baseline.", examples=["classifier@3"])],
-    version_b: Annotated[str, Query(description="Reference of the other version.", examples=["other@7"])],
+    version_b: Annotated[
+        str | None,
+        Query(
+            description="Reference of the other version (default: compare the first with Production).",
+            examples=["other@7"],
+        ),
+    ] = None,
 ) -> JSONResponse:
     """Compare two versions of any models."""
-    return json_response(registry.compare(version_a, version_b))
+    other = reference_of(version_b) if version_b is not None else None
+    return json_response(registry.compare(reference_of(version_a), other))
+
+
+@router.get("/completions", responses=texts("Model names, or references.", ["classifier", "classifier-large"]))
+def completions(registry: RegistryOf, prefix: Prefix = "") -> JSONResponse:
+    """List the model names that begin with a text; after an ``@``, the references of that model."""
+    found = registry.completions(prefix)
+    return ResultResponse(found, list(found))
+
+
+@router.get("/metric-names", responses=texts("Names of metrics, sorted.", ["accuracy", "auc"]))
+def metric_names(registry: RegistryOf, prefix: Prefix = "") -> JSONResponse:
+    """List the names of all metrics that begin with a text."""
+    found = registry.metric_names(prefix)
+    return ResultResponse(found, list(found))
 
 
 @router.get("/history", responses=responses(list[schemas.Event]))

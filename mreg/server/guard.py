@@ -17,8 +17,9 @@ from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
-from mreg.server.problems import SEE_LOG, Refused, http_error_response
+from mreg.server.problems import SEE_LOG, Refused, http_error_response, too_large
 from mreg.server.proxy import place_request
+from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
 from mreg.wire.protocol import API, API_HEADER, OLDEST_API
 
@@ -41,6 +42,8 @@ SINGLE_HEADERS = (
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
+BLOB_PATH = re.compile(r"/models/[^/]+/blobs/[^/]+")
+BATCH_PATH = re.compile(r"/models/[^/]+/blobs")
 
 LONG_BODIES = {"/gc": 64 << 20}
 """Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
@@ -143,9 +146,7 @@ class Guard:
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
-        limit = LONG_BODIES.get(path, BODY_LIMIT)
-        if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
-            limit = self._settings.upload_limit
+        limit = self._settings.upload_limit if _is_upload(scope, path) else LONG_BODIES.get(path, BODY_LIMIT)
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
         caller: Caller = scope["mreg.caller"]
@@ -221,6 +222,20 @@ class Guard:
                 headers={"WWW-Authenticate": 'Basic realm="mreg: the token is the password"' if page else "Bearer"},
             ) from None
         return self._anonymous if client is None else Caller(client.token.name, client.token.role, client)
+
+
+def _is_upload(scope: Scope, path: str) -> bool:
+    """Return whether the body of a request is an artifact or a blob.
+
+    Args:
+        path: The path without the prefix of a proxy.
+    """
+    if scope["method"] == "POST" and UPLOAD_PATH.fullmatch(path):
+        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        return not is_json(content_type.decode("latin-1"))
+    if scope["method"] == "POST" and BATCH_PATH.fullmatch(path):
+        return True
+    return scope["method"] in ("PUT", "PATCH") and BLOB_PATH.fullmatch(path) is not None
 
 
 def role_too_low(caller: Caller, needed: Role) -> Refused:
@@ -302,7 +317,7 @@ class _Body:
             Refused: A limit is exceeded, or the token was revoked.
         """
         if self._announced > self._limit:
-            raise _too_large(self._limit)
+            raise too_large(self._limit)
         if self._whole:
             return await self._receive()
         message = await self._in_time()
@@ -313,7 +328,7 @@ class _Body:
         self._count += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._count > self._limit:
-            raise _too_large(self._limit)
+            raise too_large(self._limit)
         elapsed = self._loop.time() - self._began
         if not self._whole and elapsed > IDLE_SECONDS and self._count < elapsed * MINIMUM_RATE:
             raise Refused(408, "too_slow", f"the body is too slow: the minimum is {MINIMUM_RATE} bytes per second")
@@ -346,9 +361,3 @@ class _Body:
         """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _too_large(limit: int) -> Refused:
-    return Refused(
-        413, "too_large", f"the body is too large: the maximum is {limit} bytes", headers={"Connection": "close"}
-    )

@@ -20,14 +20,18 @@ from mreg.server.parameters import (
     Model,
     Offset,
     Override,
+    PastTime,
     RegistryOf,
+    Seen,
     decoded,
+    delete_seen,
     json_response,
     model_versions,
     other_version,
     own_version,
     page_response,
     requires_role,
+    seen_stage,
     whole_model,
 )
 from mreg.server.problems import accepts_envelope, problem
@@ -41,6 +45,9 @@ class Body(BaseModel):
     """A request body; unknown keys are rejected."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+SEEN: Any = Field(None, description="Stage of the version at your decision; 409 if it is in another stage now.")
 
 
 class NewModel(Body):
@@ -76,6 +83,13 @@ class TagValue(Body):
     value: str = Field(examples=["mail"])
 
 
+class TagChanges(Body):
+    """Tags to set and to remove, in one transaction."""
+
+    set: dict[str, str] = Field({}, examples=[{"team": "mail"}])
+    remove: list[str] = Field([], examples=[["draft"]])
+
+
 class AliasTarget(Body):
     """The version that an alias will point to."""
 
@@ -89,6 +103,8 @@ class RollbackRequest(Body):
     stage: str = "Production"
     to: StrictStr | StrictInt | None = Field(None, description="A version that was in the stage.")
     reason: str = Field("", description="Reason for the audit trail.")
+    leave_production: bool = Field(False, description="Allow a rollback of another stage to leave Production empty.")
+    seen: str | None = SEEN
 
 
 @router.post("/models", responses=responses(schemas.Model))
@@ -151,9 +167,18 @@ def delete_model(
     force: Annotated[bool, Query(description="Delete versions in use, too.")] = False,
     dry_run: Annotated[bool, Query(description="Return the versions that would be deleted, and delete none.")] = False,
     override: Override = "",
+    seen: Seen = None,
 ) -> JSONResponse:
     """Delete a model with all its versions; the history stays, and version numbers are never reused."""
-    return json_response(registry.delete(whole_model(model), force=force, dry_run=dry_run, override=override))
+    return json_response(
+        delete_seen(registry, whole_model(model), force=force, dry_run=dry_run, override=override, seen=seen)
+    )
+
+
+@router.patch("/models/{model}/tags", responses=responses(schemas.Model))
+def change_tags_of_model(model: Model, body: TagChanges, registry: RegistryOf) -> JSONResponse:
+    """Set and remove tags of a model."""
+    return json_response(registry.tag(whole_model(model), add=body.set, remove=body.remove))
 
 
 @router.put("/models/{model}/tags/{key}", responses=responses(schemas.Model))
@@ -204,8 +229,17 @@ def compare(
 @router.post("/models/{model}/rollback", responses=responses(schemas.StageChange))
 def rollback(model: Model, body: RollbackRequest, registry: RegistryOf) -> JSONResponse:
     """Restore the previous version of a stage, after verifying its artifact."""
-    to = own_version(model, body.to) if body.to is not None else None
-    return json_response(registry.rollback(model, stage=body.stage, to=to, reason=body.reason))
+    to = other_version(model, str(body.to)) if body.to is not None else None
+    return json_response(
+        registry.rollback(
+            model,
+            stage=body.stage,
+            to=to,
+            reason=body.reason,
+            leave_production=body.leave_production,
+            seen=seen_stage(body.seen),
+        )
+    )
 
 
 @router.get("/models/{model}/history", responses=responses(list[schemas.Event]))
@@ -220,7 +254,7 @@ def history(
 def stages_at(
     model: Model,
     registry: RegistryOf,
-    at: Annotated[str, Query(description="Time in ISO 8601 (default zone: UTC).", examples=["2026-03-01T12:00"])],
+    at: PastTime,
 ) -> JSONResponse:
     """Return the versions of each stage at a point in time."""
     return json_response(registry.stages_at(model, at))

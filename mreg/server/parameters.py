@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -13,15 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from mreg.domain.digest import Digest
+from mreg.domain.model import ModelStage
 from mreg.domain.names import KnownVersion, ModelName, Selector, VersionRef
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results import Page
+from mreg.results.changes import Deletion
 from mreg.results.models import ModelVersions
+from mreg.results.policies import ModelPolicy
 from mreg.results.tokens import Role
 from mreg.server.envelopes import ResultResponse, collected
 from mreg.server.guard import Caller, role_too_low
+from mreg.wire.envelope import state_digest
 
 Override = Annotated[
     str,
@@ -30,8 +35,17 @@ Override = Annotated[
 
 PAGE_ITEMS = 100
 PAGE_LIMIT = 1_000
-OFFSET_LIMIT = 100_000
-"""Skipped items cost as much as returned ones."""
+OFFSET_LIMIT = 200_000
+"""Skipped items cost as much as returned ones; a client can page through as many events as `history` returns."""
+
+Seen = Annotated[
+    str | None,
+    Query(
+        description="Digest of the state at your decision, as mreg's own client computes it; 409 if it changed since."
+    ),
+]
+
+PastTime = Annotated[str, Query(description="Time in ISO 8601 (default zone: UTC).", examples=["2026-03-01T12:00"])]
 
 
 def decoded(part: str) -> str:
@@ -47,7 +61,7 @@ def decoded(part: str) -> str:
 
 
 def registry_of(request: Request, notice: Callable[[str], None] | None = None) -> LocalRegistry:
-    """Return the registry of the server, acting as the caller of a request.
+    """Return the registry of the server, acting as the caller of a request and limited to the caller's models.
 
     Args:
         notice: Receives the notices of the registry (default: they are collected for the envelope).
@@ -55,7 +69,7 @@ def registry_of(request: Request, notice: Callable[[str], None] | None = None) -
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     said = collected(request)
-    return registry.acting_as(caller.name, notice or said.notices.append, said.log)
+    return registry.acting_as(caller.name, notice or said.notices.append, said.log, scope=caller.scope)
 
 
 async def _registry(request: Request) -> LocalRegistry:
@@ -139,6 +153,31 @@ def other_version(model: ModelName, text: str) -> VersionRef:
     return VersionRef(model, Selector.parse(text), exact=True)
 
 
+def seen_stage(stage: str | None) -> ModelStage | None:
+    """Return the stage that a body says was seen."""
+    return ModelStage.parse(stage) if stage is not None else None
+
+
+def seen_policy(registry: LocalRegistry, model: ModelName | None, seen: str | None) -> ModelPolicy | None:
+    """Return a policy that is the current one exactly if it has the digest that was seen; None without a digest."""
+    if seen is None:
+        return None
+    found = registry.policy(model)
+    return found if state_digest(found) == seen else replace(found, own=not found.own)
+
+
+def delete_seen(
+    registry: LocalRegistry, reference: VersionRef, *, force: bool, dry_run: bool, override: str, seen: str | None
+) -> Deletion:
+    """Delete a model or version, only if the deletion has the digest that was seen."""
+    expected = None
+    if seen is not None and not dry_run:
+        found = registry.delete(reference, force=force, dry_run=True, override=override)
+        same = state_digest(found) == seen
+        expected = found if same else replace(found, places={**found.places, found.reference: ("changed",)})
+    return registry.delete(reference, force=force, dry_run=dry_run, seen=expected, override=override)
+
+
 def requires_role(role: Role) -> Dependency:
     """Return a dependency that rejects callers with a lower role."""
 
@@ -150,6 +189,14 @@ def requires_role(role: Role) -> Dependency:
     dependency: Dependency = Depends(check)
     return dependency
 
+
+async def _all_models(request: Request) -> None:
+    caller: Caller = request.scope["mreg.caller"]
+    caller.scope.check_unlimited("read data of the whole server")
+
+
+REQUIRES_ALL_MODELS: Dependency = Depends(_all_models)
+"""A dependency that rejects callers who are limited to some models."""
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Maximum number of items.")]
 Offset = Annotated[

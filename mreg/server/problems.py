@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
     (errors.NotFound, 404),
     (errors.AlreadyExists, 409),
     (errors.Conflict, 409),
+    (errors.OutsideScope, 403),
     (errors.NotAllowed, 409),
     (errors.GateFailed, 409),
     (errors.ApprovalMissing, 409),
@@ -52,6 +53,13 @@ class Refused(HTTPException):
         super().__init__(status, message, headers)
         self.code = code
         self.hint = hint
+
+
+def too_large(limit: int) -> Refused:
+    """Return the error for a body of more bytes than the limit."""
+    return Refused(
+        413, "too_large", f"the body is too large: the maximum is {limit} bytes", headers={"Connection": "close"}
+    )
 
 
 class PrintableJSONResponse(JSONResponse):

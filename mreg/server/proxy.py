@@ -70,10 +70,10 @@ class TrustedProxies:
     networks: tuple[Network, ...] = ()
 
     def __contains__(self, address: object) -> bool:
-        if not self.networks:
+        if not self.networks or not isinstance(address, str):
             return False
         try:
-            parsed = ipaddress.ip_address(address.partition("%")[0])
+            parsed = ipaddress.ip_address(str(address).partition("%")[0])
         except ValueError:
             return False
         if isinstance(parsed, ipaddress.IPv6Address):
@@ -112,14 +112,14 @@ def _reversed_addresses(forwarded: str) -> Iterator[str | None]:
 NO_PROXIES = TrustedProxies()
 
 
-def place_request(scope: Scope, root_path: str, proxies: TrustedProxies, reserved: Collection[str]) -> str:
+def place_request(scope: Scope, root_path: str | None, proxies: TrustedProxies, reserved: Collection[str]) -> str:
     """Set the path, the prefix and the client of a request, and return its path without the prefix.
 
     Afterwards ``scope["path"]`` is the encoded path as clients write it, beginning with ``scope["root_path"]``, whether
     the proxy removed the prefix or not.
 
     Args:
-        root_path: The prefix, unless a trusted proxy sends ``X-Forwarded-Prefix``.
+        root_path: The prefix; None to read it from ``X-Forwarded-Prefix`` of trusted proxies.
         reserved: First segments of routes, which cannot begin a prefix.
 
     Raises:
@@ -127,19 +127,20 @@ def place_request(scope: Scope, root_path: str, proxies: TrustedProxies, reserve
     """
     path = _raw_path(scope)
     scope["path"], scope["root_path"] = path, ""
-    refused = None
+    prefix, refused = root_path or "", None
     peer = scope.get("client")
     if peer is not None and peer[0] in proxies:
         forwarded = ",".join(_values(scope, b"x-forwarded-for"))
         scope["client"] = (proxies.client_of(peer[0], forwarded), 0)
-        try:
-            root_path = _forwarded_prefix(_values(scope, b"x-forwarded-prefix"), reserved, root_path)
-        except Refused as error:
-            refused = error
-    if root_path:
-        if path == root_path or path.startswith(f"{root_path}/"):
-            path = path[len(root_path) :] or "/"
-        scope["path"], scope["root_path"] = root_path + path, root_path
+        if root_path is None:
+            try:
+                prefix = _forwarded_prefix(_values(scope, b"x-forwarded-prefix"), reserved)
+            except Refused as error:
+                refused = error
+    if prefix:
+        if path == prefix or path.startswith(f"{prefix}/"):
+            path = path[len(prefix) :] or "/"
+        scope["path"], scope["root_path"] = prefix + path, prefix
     if refused is not None:
         raise refused
     return path
@@ -158,9 +159,9 @@ def check_not_reserved(prefix: str, reserved: Collection[str]) -> None:
         )
 
 
-def _forwarded_prefix(values: list[str], reserved: Collection[str], default: str) -> str:
+def _forwarded_prefix(values: list[str], reserved: Collection[str]) -> str:
     if not values:
-        return default
+        return ""
     if len(values) > 1:
         raise Refused(400, "header_twice", "repeated header x-forwarded-prefix", hint="send it once")
     try:

@@ -53,8 +53,8 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     limits = compute_limits(_open_files(), settings.connections, settings.connections_per_address)
     listening = _listen(settings, limits.backlog)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    remove_leftovers()
     with listening:
+        remove_leftovers()
         app = build_app(registry, settings)
         config = uvicorn.Config(
             app,
@@ -69,7 +69,7 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
             backlog=limits.backlog,
             timeout_graceful_shutdown=settings.grace_seconds,
         )
-        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path}")
+        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path or ''}")
         try:
             _Server(config, limits, app.state.operations).run(sockets=[listening])
         finally:

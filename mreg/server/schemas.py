@@ -25,6 +25,7 @@ from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
 from mreg.wire.tokens import Identity, NewToken, TokenInfo
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
+from mreg.wire.uploads import NeededBlob, UploadState
 
 __all__ = [
     "PROBLEMS",
@@ -46,6 +47,7 @@ __all__ = [
     "ModelSummary",
     "ModelVersion",
     "ModelVersions",
+    "NeededBlob",
     "NewToken",
     "PendingApproval",
     "Plan",
@@ -57,11 +59,13 @@ __all__ = [
     "StagesAt",
     "StoredFile",
     "TokenInfo",
+    "UploadState",
     "Verification",
     "Why",
     "long_responses",
     "responses",
     "schema",
+    "texts",
 ]  # fmt: skip
 
 Responses = dict[int | str, dict[str, Any]]
@@ -112,6 +116,14 @@ EVENTS: dict[str, Any] = {
     }
 }
 """The content of a stream of events, for the OpenAPI document."""
+
+
+def texts(description: str, example: list[str]) -> Responses:
+    """Return the responses of a route that answers with a list of texts."""
+    return {
+        200: {"model": list[str], "description": description, "content": {"application/json": {"example": example}}}
+    }
+
 
 PROBLEMS: Responses = {
     status: {

@@ -48,7 +48,8 @@ class ServerSettings:
         stored_tokens: Whether the catalog has an active token. Without tokens, every client of this machine has full
             access.
         hosts: Accepted host names, in addition to IP addresses and localhost.
-        root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it.
+        root_path: Prefix of the URLs behind a reverse proxy, as `mreg.server.proxy.parse_prefix` returns it (default:
+            ``X-Forwarded-Prefix`` of trusted proxies).
         trusted_proxies: Reverse proxies whose ``X-Forwarded-For`` and ``X-Forwarded-Prefix`` are used; their
             connections have no limit per address.
         read_only: Whether all changes are refused.
@@ -69,7 +70,7 @@ class ServerSettings:
     token_file: TokenFile | None = None
     stored_tokens: bool = False
     hosts: tuple[str, ...] = ()
-    root_path: str = ""
+    root_path: str | None = None
     trusted_proxies: TrustedProxies = NO_PROXIES
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT

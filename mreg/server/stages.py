@@ -15,11 +15,24 @@ from mreg.errors import BadInput
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute
-from mreg.server.models import Body
-from mreg.server.parameters import Model, RegistryOf, Version, json_response, requires_role
+from mreg.server.models import SEEN, Body
+from mreg.server.parameters import (
+    Model,
+    Override,
+    RegistryOf,
+    Seen,
+    Version,
+    json_response,
+    requires_role,
+    seen_policy,
+    seen_stage,
+)
 from mreg.server.schemas import responses
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["stages and policies"])
+
+NEXT = "next"
+"""The target of a transition to the next of None, Staging, Production, Archived."""
 
 Target = Annotated[str, Query(description="A stage, or an alias with a rule in the policy.")]
 PolicyDocument = Annotated[
@@ -35,10 +48,14 @@ PolicyDocument = Annotated[
 class Transition(Body):
     """A transition to a stage."""
 
-    stage: str = Field(examples=["Production"])
+    stage: str = Field(description="Target stage, or `next` for the next stage.", examples=["Production"])
     archive_existing: bool = Field(True, description="Archive the version that is in the stage.")
     reason: str = Field("", description="Reason for the audit trail.")
     override: str = Field("", description="Reason for overriding the policy, if it allows overrides (audited).")
+    leave_production: bool | None = Field(
+        None, description="Allow the version to leave Production empty (default: only if a stage is given)."
+    )
+    seen: str | None = SEEN
 
 
 class Approval(Body):
@@ -53,6 +70,8 @@ class Rejection(Body):
 
     stage: str = Field(default="Production", description="A stage, or an alias with a rule in the policy.")
     reason: str = Field(min_length=1, description="Reason for the audit trail.", examples=["biased"])
+    leave_production: bool = Field(True, description="Allow the version to leave Production empty.")
+    seen: str | None = SEEN
 
 
 @router.post("/models/{model}/versions/{version}/transition", responses=responses(schemas.StageChange))
@@ -65,7 +84,13 @@ def transition(version: Version, body: Transition, registry: RegistryOf) -> JSON
     """
     return json_response(
         registry.promote(
-            version, body.stage, keep_existing=not body.archive_existing, reason=body.reason, override=body.override
+            version,
+            None if body.stage == NEXT else body.stage,
+            keep_existing=not body.archive_existing,
+            reason=body.reason,
+            override=body.override,
+            leave_production=body.leave_production,
+            seen=seen_stage(body.seen),
         )
     )
 
@@ -76,9 +101,10 @@ def plan(
     registry: RegistryOf,
     stage: Annotated[str | None, Query(description="Target stage (default: the next stage).")] = None,
     archive_existing: bool = True,
+    override: Override = "",
 ) -> JSONResponse:
     """Preview a transition: its effects, and the gates and approvals that block it; changes nothing."""
-    return json_response(registry.plan(version, stage, keep_existing=not archive_existing))
+    return json_response(registry.plan(version, stage, keep_existing=not archive_existing, override=override))
 
 
 @router.post(
@@ -99,7 +125,15 @@ def approve(version: Version, registry: RegistryOf, body: Approval | None = None
 )
 def reject(version: Version, body: Rejection, registry: RegistryOf) -> JSONResponse:
     """Reject a version for a stage; a version in Production goes back to Staging."""
-    return json_response(registry.reject(version, to=body.stage, reason=body.reason))
+    return json_response(
+        registry.reject(
+            version,
+            to=body.stage,
+            reason=body.reason,
+            leave_production=body.leave_production,
+            seen=seen_stage(body.seen),
+        )
+    )
 
 
 @router.delete(
@@ -124,6 +158,12 @@ def deploy(version: Version, registry: RegistryOf) -> JSONResponse:
     return json_response(registry.deploy(version))
 
 
+@router.post("/deploy", responses=responses(list[schemas.Deployment]))
+def deploy_pending(registry: RegistryOf) -> JSONResponse:
+    """Run the hooks that are pending, such as those of a process that was killed."""
+    return json_response(registry.deploy())
+
+
 @router.get("/policy", responses=responses(schemas.ModelPolicy))
 def default_policy(registry: RegistryOf) -> JSONResponse:
     """Return the default policy: of models without their own."""
@@ -131,15 +171,15 @@ def default_policy(registry: RegistryOf) -> JSONResponse:
 
 
 @router.put("/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)])
-def set_default_policy(body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
+def set_default_policy(body: PolicyDocument, registry: RegistryOf, seen: Seen = None) -> JSONResponse:
     """Set the default policy: of models without their own."""
-    return json_response(registry.apply_policy(_policy(body)))
+    return json_response(registry.apply_policy(_policy(body), seen=seen_policy(registry, None, seen)))
 
 
 @router.delete("/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)])
-def remove_default_policy(registry: RegistryOf) -> JSONResponse:
+def remove_default_policy(registry: RegistryOf, seen: Seen = None) -> JSONResponse:
     """Remove the default policy."""
-    return json_response(registry.apply_policy(None))
+    return json_response(registry.apply_policy(None, seen=seen_policy(registry, None, seen)))
 
 
 @router.post("/policy/check", responses=responses(list[schemas.PolicyCheck]))
@@ -157,17 +197,17 @@ def model_policy(model: Model, registry: RegistryOf) -> JSONResponse:
 @router.put(
     "/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)]
 )
-def set_model_policy(model: Model, body: PolicyDocument, registry: RegistryOf) -> JSONResponse:
+def set_model_policy(model: Model, body: PolicyDocument, registry: RegistryOf, seen: Seen = None) -> JSONResponse:
     """Set the policy of a model."""
-    return json_response(registry.apply_policy(_policy(body), model))
+    return json_response(registry.apply_policy(_policy(body), model, seen=seen_policy(registry, model, seen)))
 
 
 @router.delete(
     "/models/{model}/policy", responses=responses(schemas.ModelPolicy), dependencies=[requires_role(Role.ADMIN)]
 )
-def remove_model_policy(model: Model, registry: RegistryOf) -> JSONResponse:
+def remove_model_policy(model: Model, registry: RegistryOf, seen: Seen = None) -> JSONResponse:
     """Remove the policy of a model, so that the default applies."""
-    return json_response(registry.apply_policy(None, model))
+    return json_response(registry.apply_policy(None, model, seen=seen_policy(registry, model, seen)))
 
 
 @router.post("/models/{model}/policy/check", responses=responses(list[schemas.PolicyCheck]))

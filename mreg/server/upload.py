@@ -1,22 +1,16 @@
 """Uploads: multipart bodies that become versions while they are received.
 
-The file is written to the artifact store as it arrives. While a thread parses, hashes and writes one chunk, the event
-loop collects the next, so memory is bounded for any size and a slow client occupies no thread. Nothing is stored under
-a name before the whole body is read and verified; an interrupted upload leaves nothing.
+The file is written to the artifact store as it arrives (`mreg.server.receiving`). Nothing is stored under a name before
+the whole body is read and verified; an interrupted upload leaves nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 
-import anyio
 from anyio.to_thread import run_sync
 from python_multipart.multipart import parse_options_header
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from mreg.documents import STRICT, json_document, texts_in
 from mreg.documents.metrics import RULES, Measured, metrics_in
@@ -28,20 +22,13 @@ from mreg.domain.metrics import WELL_KNOWN, parse_metric
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.text import nearest, quoted
-from mreg.errors import BadInput, MregError
+from mreg.errors import BadInput
 from mreg.registry.incoming import IncomingArtifact
 from mreg.registry.local import LocalRegistry
-from mreg.server.concurrency import ConcurrencyLimit
 from mreg.server.form import FILE_PART, FOLDER_PART, FORM_HINT, PARTS, TAR_PART, Form
+from mreg.server.new_version import SCHEMA
 from mreg.server.problems import Refused
-
-T = TypeVar("T")
-
-CHUNK_BYTES = 1 << 20
-"""Size of the chunks that a thread processes; smaller chunks would be slower."""
-
-UPLOADS = ConcurrencyLimit("uploads", 64)
-"""Each upload holds an open file and a few megabytes."""
+from mreg.server.receiving import UPLOADS, announced_size, feed_body, on_threads, refuse_compression
 
 TAR_TYPE = "application/x-tar"
 TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum", "artifact_name")
@@ -106,6 +93,7 @@ REQUEST: dict[str, Any] = {
                 },
                 "example": {FILE_PART: "@model.pkl", "accuracy": 0.95, "metrics": '{"auc": 0.97}'},
             },
+            "application/json": {"schema": SCHEMA},
             TAR_TYPE: {"schema": {"type": "string", "format": "binary", "description": "A folder, uncompressed."}},
         },
     },
@@ -178,23 +166,20 @@ async def receive_upload(
     is_tar = kind == TAR_TYPE.encode()
     if not is_tar and (kind != b"multipart/form-data" or not options.get(b"boundary")):
         raise Refused(415, "no_form", f"an upload must be multipart/form-data or {TAR_TYPE}", hint=FORM_HINT)
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Refused(415, "no_form", "a compressed upload is not accepted", hint="send it without Content-Encoding")
+    refuse_compression(request)
     query = _query(request)
     checksum = _checksum(request.headers.get(CHECKSUM_HEADER), "the header X-Checksum-Sha256")
     await run_sync(registry.model, model)
-    length = request.headers.get("content-length", "")
-    size = int(length) if length.isdecimal() and len(length) < 20 else 0
     with UPLOADS.slot():
-        async with _on_threads(IncomingArtifact(registry, size)) as artifact:
+        async with on_threads(IncomingArtifact(registry, announced_size(request))) as artifact:
             if is_tar:
                 await run_sync(artifact.begin_tar)
-                await _feed(request, artifact.write)
+                await feed_body(request, artifact.write)
                 await run_sync(artifact.end)
                 fields = query
             else:
                 form = Form(options[b"boundary"], artifact, check_field)
-                await _feed(request, form.feed)
+                await feed_body(request, form.feed)
                 fields = _merged(query, form.finish())
             in_form = _checksum(fields.get("checksum", "").removeprefix("sha256:"), "the field checksum")
 
@@ -260,39 +245,3 @@ def _checksum(text: str | None, where: str) -> Digest | None:
         return Digest.sha256(text.lower())
     except BadInput:
         raise BadInput(f"{where} is not a valid SHA-256", hint="send 64 hexadecimal digits") from None
-
-
-async def _feed(request: Request, feed: Callable[[bytes], None]) -> None:
-    """Parse the whole body: each chunk in a thread, while the next is collected."""
-    parsing: asyncio.Task[None] | None = None
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async for part in request.stream():
-            parts.append(part)
-            size += len(part)
-            if size >= CHUNK_BYTES:
-                if parsing is not None:
-                    await parsing
-                parsing = asyncio.create_task(run_sync(feed, b"".join(parts)))
-                parts, size = [], 0
-        if parsing is not None:
-            await parsing
-        await run_sync(feed, b"".join(parts))
-    except ClientDisconnect:
-        raise Refused(400, "cut", "the upload was interrupted") from None
-    finally:
-        if parsing is not None and not parsing.done():  # the thread must not write to a closed upload
-            with anyio.CancelScope(shield=True), suppress(MregError):
-                await parsing
-
-
-@asynccontextmanager
-async def _on_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """Enter and leave a context manager in threads, as it may wait for disks and networks."""
-    value = await run_sync(manager.__enter__)
-    try:
-        yield value
-    finally:
-        with anyio.CancelScope(shield=True):
-            await run_sync(manager.__exit__, *sys.exc_info())

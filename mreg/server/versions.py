@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mreg.documents.metrics import metrics_of
+from mreg.domain.model import ModelVersion
+from mreg.domain.names import ModelName, VersionRef
+from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import BYTES, download
 from mreg.server.envelopes import EnvelopeRoute
-from mreg.server.models import Body, TagValue
+from mreg.server.models import Body, TagChanges, TagValue
+from mreg.server.new_version import NewVersion, read_new_version
 from mreg.server.parameters import (
     PAGE_ITEMS,
     Limit,
     Model,
     Offset,
     Override,
+    PastTime,
     RegistryOf,
+    Seen,
     Version,
     add_warnings,
     decoded,
+    delete_seen,
     json_response,
     page_response,
+    reference_of,
     requires_role,
 )
+from mreg.server.receiving import is_json
 from mreg.server.schemas import responses
 from mreg.server.upload import REQUEST, receive_upload
 
@@ -42,6 +52,11 @@ class VersionChanges(Body):
     run_id: str | None = None
     experiment_id: str | None = None
     parent: str | None = Field(None, examples=["base@1"])
+
+    @property
+    def parent_reference(self) -> VersionRef | str | None:
+        """The parent; empty to remove it, None to keep it."""
+        return reference_of(self.parent) if self.parent else self.parent
 
 
 class NewEvaluation(Body):
@@ -66,14 +81,41 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
     version or none. A folder becomes the same version as a push of it. It has at most 100,000 files; links, special
     files, and names that an artifact cannot have are refused. Metrics that are not finite numbers are skipped, and a
     ``Warning`` header names them.
+
+    A body of type ``application/json`` creates a version of blobs that were uploaded before
+    (``PUT /models/{model}/blobs/{digest}``), and registers the model if it does not exist. The blob of a folder is its
+    manifest. If blobs are missing, the answer is 409 with the code ``blobs_missing`` and their digests.
     """
-    version, notes = await receive_upload(request, registry, model)
+    if is_json(request.headers.get("content-type", "")):
+        version, notes = await run_sync(_commit, registry, model, await read_new_version(request))
+    else:
+        version, notes = await receive_upload(request, registry, model)
     return add_warnings(json_response(version), notes)
 
 
+def _commit(registry: LocalRegistry, model: ModelName, body: NewVersion) -> tuple[ModelVersion, tuple[str, ...]]:
+    metadata, notes = body.version_metadata()
+    version = registry.push_uploaded(
+        model,
+        body.uploaded(),
+        metadata,
+        stage=body.stage,
+        parent=body.parent,
+        source=body.recorded_source(),
+        existing=body.existing,
+    )
+    return version, notes
+
+
 @router.get("/models/{model}/versions/{version}", responses=responses(schemas.ModelVersion))
-def show_version(version: Version, registry: RegistryOf) -> JSONResponse:
+def show_version(
+    version: Version,
+    registry: RegistryOf,
+    resolve: Annotated[bool, Query(description="Add a notice with the number of the version.")] = False,
+) -> JSONResponse:
     """Return a version."""
+    if resolve:
+        return json_response(registry.resolve(version))
     return json_response(registry.version(version) if version.selector is None else registry.show(version))
 
 
@@ -86,7 +128,7 @@ def edit_version(version: Version, body: VersionChanges, registry: RegistryOf) -
             description=body.description,
             run_id=body.run_id,
             experiment_id=body.experiment_id,
-            parent=body.parent,
+            parent=body.parent_reference,
         )
     )
 
@@ -116,9 +158,16 @@ def delete_version(
     force: Annotated[bool, Query(description="Delete a version in use, too.")] = False,
     dry_run: Annotated[bool, Query(description="Return the result, and delete nothing.")] = False,
     override: Override = "",
+    seen: Seen = None,
 ) -> JSONResponse:
     """Delete a version; the history stays, and its number is never reused."""
-    return json_response(registry.delete(version, force=force, dry_run=dry_run, override=override))
+    return json_response(delete_seen(registry, version, force=force, dry_run=dry_run, override=override, seen=seen))
+
+
+@router.patch("/models/{model}/versions/{version}/tags", responses=responses(schemas.ModelVersion))
+def change_tags_of_version(version: Version, body: TagChanges, registry: RegistryOf) -> JSONResponse:
+    """Set and remove tags of a version."""
+    return json_response(registry.tag(version, add=body.set, remove=body.remove))
 
 
 @router.put("/models/{model}/versions/{version}/tags/{key}", responses=responses(schemas.ModelVersion))
@@ -163,6 +212,12 @@ def version_history(
 def lineage(version: Version, registry: RegistryOf) -> JSONResponse:
     """Return the ancestors and descendants of a version in all models."""
     return json_response(registry.lineage(version))
+
+
+@router.get("/models/{model}/versions/{version}/at", responses=responses(schemas.ModelVersion))
+def version_at(version: Version, registry: RegistryOf, at: PastTime) -> JSONResponse:
+    """Return the version that a stage or alias named at a point in time, in its current state."""
+    return json_response(registry.version_at(version, at))
 
 
 @router.get("/models/{model}/versions/{version}/why", responses=responses(schemas.Why))

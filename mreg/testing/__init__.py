@@ -6,4 +6,6 @@ suite against the implementation. Needs pytest and Hypothesis.
 
 import pytest
 
-pytest.register_assert_rewrite("mreg.testing.blob_backend", "mreg.testing.catalog", "mreg.testing.database")
+pytest.register_assert_rewrite(
+    "mreg.testing.blob_backend", "mreg.testing.catalog", "mreg.testing.database", "mreg.testing.registry"
+)

@@ -143,6 +143,16 @@ def add_rest(value: Any, rest: Any) -> Any:
         raise BadInput(f"invalid JSON of {type(value).__name__}: {type(error).__name__}: {error}") from error
 
 
+def state_digest(value: object) -> str:
+    """Return the digest of a result, which tells a server that the state is still the one that a client saw."""
+    import hashlib
+    import json
+
+    document = [encode(value), encode_rest(value)]
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
 def _list(shape: Any, key: str) -> list[Any]:
     found = shape.get(key, [])
     if not isinstance(found, list):

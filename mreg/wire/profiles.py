@@ -12,8 +12,9 @@ class Profile(TypedDict):
     """A profile."""
 
     name: Annotated[str, "name of the profile"]
-    catalog: Annotated[str | None, "path or URL"]
-    artifacts: Annotated[str | None, "path or URL"]
+    server: Annotated[str | None, "URL of the server, or null"]
+    catalog: Annotated[str | None, "path or URL, or null with a server"]
+    artifacts: Annotated[str | None, "path or URL, or null with a server"]
     endpoint_url: Annotated[str | None, "address of the S3 store or Azure storage account, or null"]
     region: Annotated[str | None, "region of the bucket, or null"]
     aws_profile: Annotated[str | None, "profile of the AWS configuration, or null"]
@@ -28,6 +29,7 @@ class Profile(TypedDict):
 def _encode_profile(profile: results.Profile) -> Profile:
     return {
         "name": profile.name,
+        "server": profile.server or None,
         "catalog": profile.catalog or None,
         "artifacts": profile.artifacts or None,
         "endpoint_url": profile.endpoint_url or None,
@@ -45,6 +47,7 @@ def _encode_profile(profile: results.Profile) -> Profile:
 def _decode_profile(shape: Profile) -> results.Profile:
     return results.Profile(
         name=shape["name"],
+        server=shape.get("server") or "",
         catalog=shape["catalog"] or "",
         artifacts=shape["artifacts"] or "",
         endpoint_url=shape["endpoint_url"] or "",

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import mreg
 from mreg.artifacts.destination import Destination
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.store import ArtifactStore
@@ -22,6 +21,7 @@ from mreg.domain.paths import reserved_on_windows
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.local import LocalRegistry
 from mreg.server.ui.links import external_link
+from tests.conftest import local_registry
 from tests.hostile import attack, plant, printable_only, snapshot, untouched
 from tests.servers import Place
 
@@ -47,7 +47,7 @@ def catalog() -> Path:
 
 
 def opened() -> LocalRegistry:
-    return mreg.open_registry(catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/artifacts"))
+    return local_registry(catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/artifacts"))
 
 
 def change(catalog: Path, sql: str, *values: object) -> None:
@@ -277,7 +277,7 @@ def test_a_size_in_a_row_that_lies_is_found(catalog: Path, size: int, monkeypatc
 @pytest.mark.parametrize("size", [4, 6, 2**63 - 1])
 def test_a_size_that_lies_is_found_over_a_network(bucket: Place, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("model.pkl").write_bytes(b"\x80\x04K\x01.")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("model.pkl", name="m")
     change(Path("catalog.db"), "UPDATE artifacts SET size_bytes = ?", size)
     for words in (["pull", "m@1", "copy"], ["verify", "m@1"], ["export", "m@1"], ["pull", "m@1", "--stdout"]):

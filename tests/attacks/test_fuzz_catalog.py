@@ -20,7 +20,7 @@ from mreg.catalog.schema import migration_statements
 from mreg.domain.policy import parse_policy
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
-from tests.conftest import FULL, Mreg
+from tests.conftest import FULL, Mreg, local_registry
 from tests.hostile import SECONDS, attack, plant, untouched
 
 ROUNDS = 400 if FULL else 6
@@ -62,7 +62,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "net" / "sub").mkdir(parents=True)
     (root / "net" / "a").write_text("a")
     (root / "net" / "sub" / "b").write_text("b")
-    with mreg.open_registry(catalog=str(root / "catalog.db"), artifacts=str(root / "artifacts")) as registry:
+    with local_registry(catalog=str(root / "catalog.db"), artifacts=str(root / "artifacts")) as registry:
         registry.register("m", description="a model", tags={"team": "x"}, directions={"cost": "lower"})
         for number in range(3):
             (root / "model").write_bytes(b"\x80\x04K" + bytes([number]) + b".")
@@ -255,7 +255,7 @@ def test_the_commands_of_the_campaign_are_right(template: Path, store: Path, com
 
 
 def served(chance: random.Random, written: str) -> None:
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         try:
             app = build_app(registry, ServerSettings())
         except mreg.MregError:

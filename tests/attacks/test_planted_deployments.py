@@ -17,11 +17,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-import mreg
 from mreg.catalog.deployments import OPEN_LIMIT
 from mreg.domain.events import Event, chained, details_text, time_text
 from mreg.registry import deploy as deploy_module
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.hostile import attack, printable_only
 from tests.servers import PostgresqlServer
 
@@ -295,7 +294,7 @@ def test_hooks_do_not_run_for_a_catalog_that_the_profile_does_not_name(
     assert [row["status"] for row in planter.rows()] == ["pending"]
     monkeypatch.delenv("MREG_CATALOG")
     notes: list[str] = []
-    with mreg.open_registry(catalog="catalog.db", notice=notes.append) as registry:
+    with local_registry(catalog="catalog.db", notice=notes.append) as registry:
         registry.promote("classifier@1", to="Production")
     assert (said(), ["do not run" in note for note in notes][:1]) == ([], [True])
 
@@ -414,7 +413,7 @@ def test_a_planted_deployment_in_postgresql_is_refused(
     Path("model").write_text("1")
     assert command("push", "model", "-n", "classifier").code == 0
     assert command("promote", "classifier@1", "--to", "production").code == 0
-    with mreg.open_registry("prod") as registry:
+    with local_registry("prod") as registry:
         registry._session.write_quietly(
             lambda writer: writer.connection.run(
                 "deployments.insert", key=f"{'cd' * 16}.1", hook="deploy", seq=1, model_id=1, version=1, at=writer.time

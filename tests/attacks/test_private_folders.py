@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import local_registry
 from tests.hostile import attack
 from tests.servers import Place
 
@@ -37,9 +38,8 @@ def test_the_default_place_is_made_for_its_owner_alone() -> None:
 
 
 def test_a_store_in_the_default_place_that_is_made_first_is_made_so_too() -> None:
-    import mreg
 
-    with mreg.open_registry() as registry, registry.open_upload(4) as incoming:
+    with local_registry() as registry, registry.open_upload(4) as incoming:
         incoming.write(b"data")
     assert mode(home(".local/share/mreg")) == 0o700
 

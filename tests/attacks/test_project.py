@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -179,6 +181,7 @@ def test_trust_holds_for_this_folder_and_these_values_alone(project: Path, comma
         "profile": None,
         "catalog": "s3://bucket/x/catalog.db",
         "artifacts": "s3://bucket/x",
+        "server": None,
     }
     assert load_profile().artifacts == "s3://bucket/x"
     say(project, "model: b\nartifacts: s3://bucket/x\n")
@@ -231,7 +234,8 @@ def test_trust_is_listed_and_taken_back(project: Path, command: Mreg) -> None:
     assert command("trust", "--remove").code == 4
     done = command("trust")
     assert done.out == (
-        f"folder\tprofile\tcatalog\tartifacts\n{project}\t\ts3://evil-bucket/x/catalog.db\ts3://evil-bucket/x\n"
+        f"folder\tprofile\tcatalog\tartifacts\tserver\n"
+        f"{project}\t\ts3://evil-bucket/x/catalog.db\ts3://evil-bucket/x\t\n"
     )
     assert str(file) in done.err
     record = Path(os.environ["HOME"]) / ".local/share/mreg/trusted.json"
@@ -441,7 +445,11 @@ def test_the_name_of_the_project_file_is_not_taken_from_the_catalog(name: str) -
     from mreg.server.download import _disposition
 
     assert is_project_file(name)
-    assert "mreg.yaml" not in _disposition(name).lower()
+    found = re.fullmatch(
+        r"attachment; filename=\"churn@3-(.*)\"; filename\*=UTF-8''(.*)", _disposition(f"churn@3-{name}", name)
+    )
+    assert found is not None
+    assert not is_project_file(unquote(found[2]))
 
 
 def test_a_pull_does_not_make_a_project_file_unless_it_is_typed(command: Mreg) -> None:

@@ -29,7 +29,7 @@ from mreg.stores.bucket import Bucket
 from mreg.stores.probing import ConditionalWritesUnsupported
 from mreg.stores.settings import StoreSettings
 from mreg.testing.database import add_event, count
-from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses, local_registry
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
 
@@ -312,22 +312,22 @@ def test_a_copy_that_was_damaged_here_is_fetched_again_and_never_written_back(
         if not young:
             os.utime(copy, (time.time() - 10,) * 2)
 
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.register("m")
         registry.backup("backup.db")
     damage()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert [one.model.created_by for one in registry.models()] == ["tester"]
     damage()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.register("n")
         assert {one.actor for one in registry.history()} == {"tester"}
         registry.verify_audit()
     damage()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert {one.state for one in registry.examine()} == {"fine"}
     damage()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert registry.restore("backup.db").set_aside == ""
     assert bucket.keys() == [KEY]
 
@@ -402,7 +402,7 @@ def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     for worker in workers:
         _, said = worker.communicate()
         assert worker.returncode == 0, said
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert len(registry.models()) == 5
         registry.verify_audit()
 
@@ -529,7 +529,7 @@ def test_the_check_of_a_profile_finds_a_catalog_that_is_lost_or_damaged(
     assert "mreg restore" in done.err
     assert not in_bucket.keys(f"{KEY}.probe")
     if damage != "overwritten pages":  # of which a probe beside the object knows nothing
-        with mreg.open_registry() as registry, pytest.raises(mreg.Corrupt):
+        with local_registry() as registry, pytest.raises(mreg.Corrupt):
             registry._session.catalog.try_writing()
     assert in_bucket.keys(KEY) == ([KEY] if damage in DAMAGES else [])
 

@@ -22,7 +22,7 @@ from mreg.catalog.postgresql_schema import migration_in_postgresql
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.events import first_broken
 from mreg.testing.database import add_event, count
-from tests.conftest import Mreg, counted_pauses
+from tests.conftest import Mreg, counted_pauses, local_registry
 from tests.servers import PostgresqlServer
 
 
@@ -100,7 +100,7 @@ def test_a_damaged_catalog_is_seen_and_a_restore_sets_it_aside(
 def test_a_role_with_the_grants_of_the_documentation_backs_up_and_restores(
     url: str, postgresql: PostgresqlServer, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+    with local_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     role = f"writer_{name_of(url)}"
     page = (Path(__file__).parent.parent.parent / "docs/how-to/postgresql.md").read_text()
@@ -121,7 +121,7 @@ def test_a_role_with_the_grants_of_the_documentation_backs_up_and_restores(
 
 
 def test_a_person_may_ask_its_tables(url: str, postgresql: PostgresqlServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+    with local_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("m", tags={"a": "b"})
     sql = "SELECT m.name, t.value, m.created_at::timestamptz < now() FROM mreg.models m JOIN mreg.model_tags t USING (model_id)"
     assert postgresql.sql(sql, database=name_of(url)) == [("m", "b", True)]
@@ -130,7 +130,7 @@ def test_a_person_may_ask_its_tables(url: str, postgresql: PostgresqlServer, mon
 def test_a_role_that_may_only_read_reads_and_is_refused_writing(
     url: str, postgresql: PostgresqlServer, opened: Opened, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+    with local_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     role = f"reader_{name_of(url)}"
     postgresql.sql(
@@ -176,7 +176,7 @@ def test_a_newer_schema_is_refused_untouched(url: str, postgresql: PostgresqlSer
 
 def _make(url: str, name: str, barrier: Barrier) -> None:
     barrier.wait()
-    with mreg.open_registry(catalog=url, artifacts="artifacts", user=name) as registry:
+    with local_registry(catalog=url, artifacts="artifacts", user=name) as registry:
         registry.register(name)
 
 
@@ -189,7 +189,7 @@ def test_many_new_clients_make_one_catalog(url: str) -> None:
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0] * 6
-    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+    with local_registry(catalog=url, artifacts="artifacts") as registry:
         assert len(registry.models()) == 6
         registry.verify_audit()
 
@@ -358,7 +358,7 @@ def test_the_check_of_a_profile_tells_who_may_not_write(
     monkeypatch.setenv("MREG_CATALOG", postgresql.url(name_of(url), role))
     done = command("profile", "check")
     assert (done.code, "this role cannot create it" in done.err) == (8, True), done
-    with mreg.open_registry(catalog=url, artifacts="artifacts") as registry:
+    with local_registry(catalog=url, artifacts="artifacts") as registry:
         registry.register("n")
     postgresql.sql(
         f"GRANT USAGE ON SCHEMA mreg TO {role}",
@@ -397,7 +397,7 @@ def test_a_backslash_and_a_percent_sign_mean_themselves() -> None:
 
 def test_its_trail_is_one_chain_whoever_wrote(url: str) -> None:
     for person in ("ada", "lin"):
-        with mreg.open_registry(catalog=url, artifacts="artifacts", user=person) as registry:
+        with local_registry(catalog=url, artifacts="artifacts", user=person) as registry:
             registry.register(person)
             events = registry._session.catalog.read(lambda reader: reader.events(newest_first=False))
             assert first_broken(events) is None
@@ -483,7 +483,7 @@ def test_the_url_of_a_platform_works_with_its_password(
         done = command(*words)
         text = done.out + done.err
         assert not any(secret in text for secret in (PASSWORD, ENCODED, "p@ss", "p%40ss"))
-    with mreg.open_registry(catalog=os.environ["DATABASE_URL"], artifacts="artifacts") as registry:
+    with local_registry(catalog=os.environ["DATABASE_URL"], artifacts="artifacts") as registry:
         assert registry.version("m@1").version == 1
         assert "p@ss" not in repr(registry.profile)
 

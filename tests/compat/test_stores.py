@@ -14,6 +14,7 @@ import mreg
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.events import first_broken
 from mreg.domain.model import ModelStage
+from tests.conftest import local_registry
 
 HERE = Path(__file__).parent
 STORES = sorted(HERE.glob("schema-*"))
@@ -26,7 +27,7 @@ def test_there_is_a_store_of_every_schema() -> None:
 @pytest.mark.parametrize("store", STORES, ids=lambda path: path.name)
 def test_a_store_of_a_past_release_opens_and_goes_on(store: Path, tmp_path: Path) -> None:
     shutil.copytree(store, tmp_path / "store")
-    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
+    with local_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
         model = registry.model("classifier")
         assert (model.description, model.tags, model.directions) == (
             "of schema 1",
@@ -53,7 +54,7 @@ def test_a_store_of_a_past_release_opens_and_goes_on(store: Path, tmp_path: Path
 
 def test_policies_and_decisions_of_a_past_release_hold(tmp_path: Path) -> None:
     shutil.copytree(HERE / "schema-2", tmp_path / "store")
-    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db"), user="lin") as registry:
+    with local_registry(catalog=str(tmp_path / "store/catalog.db"), user="lin") as registry:
         policy = registry.policy("classifier").policy
         assert (policy.rules["Production"].override, policy.rules["best-of-all"].approvals) == (True, 1)
         registry.upgrade()
@@ -66,7 +67,7 @@ def test_policies_and_decisions_of_a_past_release_hold(tmp_path: Path) -> None:
 
 def test_what_gc_removed_is_remembered(tmp_path: Path) -> None:
     shutil.copytree(HERE / "schema-4", tmp_path / "store")
-    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
+    with local_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
         rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM removals", {}))
         assert [(str(row["digest"])[:12], row["removed"]) for row in rows] == [("4b9f2c32577b", 1)]
         assert registry.verify().problems == ()
@@ -74,6 +75,6 @@ def test_what_gc_removed_is_remembered(tmp_path: Path) -> None:
 
 def test_deployments_of_a_past_release_are_there(tmp_path: Path) -> None:
     shutil.copytree(HERE / "schema-3", tmp_path / "store")
-    with mreg.open_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
+    with local_registry(catalog=str(tmp_path / "store/catalog.db")) as registry:
         (deployment,) = registry.deployments("classifier")
         assert (deployment.hook, deployment.status.value, deployment.output) == ("deploy", "deployed", "deployed")

@@ -15,7 +15,7 @@ from mreg.domain.events import first_broken, stages_at
 from mreg.domain.model import ModelStage
 from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
-from tests.conftest import EVERY_PROVIDER, FULL
+from tests.conftest import EVERY_PROVIDER, FULL, local_registry
 from tests.servers import Place
 
 WORKERS, STEPS = (8, 120) if FULL else (4, 30)
@@ -31,7 +31,7 @@ def live(home: str, folder: str, seed: int, steps: int = STEPS) -> None:
     os.chdir(folder)
     chance = random.Random(seed)
     path = Path(f"f{seed}")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         for step in range(steps):
             name = chance.choice(NAMES)
             some = f"{name}@{chance.randint(1, 12)}"
@@ -138,7 +138,7 @@ def test_a_crowd_leaves_a_catalog_that_its_audit_trail_explains(registry: LocalR
 @EVERY_PROVIDER
 def test_a_crowd_leaves_such_a_catalog_in_a_bucket(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/catalog.db")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         run(registry, *IN_BUCKET)
     assert bucket.uploads() == []
     assert not [key for key in bucket.keys("") if "probe" in key]

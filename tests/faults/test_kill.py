@@ -18,7 +18,7 @@ from mreg.domain.events import first_broken
 from mreg.domain.model import ModelVersion
 from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
-from tests.conftest import FULL
+from tests.conftest import FULL, local_registry
 
 ROUNDS = 200 if FULL else 24
 SEED = 20260301
@@ -79,7 +79,7 @@ def test_a_killed_push_promote_or_pull_leaves_everything_consistent() -> None:
     out = Path("out")
     out.mkdir()
     died = {"push": 0, "promote": 0, "pull": 0}
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         reported = len(check(registry))
         for number in range(ROUNDS):
             action = ("push", "promote", "pull")[number % 3]
@@ -161,7 +161,7 @@ def test_a_killed_export_leaves_the_file_whole_and_a_killed_import_all_versions_
     whole = (out / "m.mreg").read_bytes()
     importing = duration(["import", str(out / "m.mreg"), "-n", "timed"])
     died = 0
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         for number in range(ROUNDS // 2):
             died += killed(exporting, chance.uniform(0, 1.2) * seconds) != 0
             assert (out / "m.mreg").read_bytes() == whole

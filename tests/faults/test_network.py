@@ -15,7 +15,7 @@ import pytest
 import mreg
 from mreg.artifacts import download
 from mreg.stores import retry
-from tests.conftest import FULL, Done, Mreg
+from tests.conftest import FULL, Done, Mreg, local_registry
 from tests.faults.test_kill import check, killed
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import WRITER, Place, S3Server, new_place
@@ -61,7 +61,7 @@ def nothing_in_sight(folder: Path) -> bool:
 def test_an_upload_that_is_cut_once_goes_through(point: int, proxy: Proxy, place: Place) -> None:
     data = random_file("big.bin").read_bytes()
     proxy.cut_up_after = 1 + point * (SIZE + 4000) // len(POINTS)
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         version = registry.push("big.bin", name="m")
         assert place.read(place.keys("blobs/")[0]) == data
         assert [found.version for found in check(registry)] == [version.version]
@@ -77,7 +77,7 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_resumed(
     proxy.cut_up_after = 1 + point * (SIZE + 4000) // len(POINTS)
     proxy.cut_for_good = True
     said: list[str] = []
-    with mreg.open_registry(notice=said.append) as registry:
+    with local_registry(notice=said.append) as registry:
         with pytest.raises(mreg.Unavailable):
             registry.push("big.bin", name="m")
         with pytest.raises(mreg.NotFound):
@@ -99,7 +99,7 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_resumed(
 @pytest.mark.parametrize("point", POINTS)
 def test_a_download_that_is_cut_once_goes_through(point: int, proxy: Proxy, tmp_path: Path) -> None:
     data = random_file("big.bin").read_bytes()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         proxy.heal()
         proxy.cut_down_after = 1 + point * SIZE // len(POINTS)
@@ -114,7 +114,7 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_in_sight_and_is_resumed(
 ) -> None:
     data = random_file("big.bin").read_bytes()
     said: list[str] = []
-    with mreg.open_registry(notice=said.append) as registry:
+    with local_registry(notice=said.append) as registry:
         registry.push("big.bin", name="m")
         proxy.heal()
         proxy.cut_down_after = 1 + point * SIZE // len(POINTS)
@@ -139,7 +139,7 @@ def test_what_was_kept_and_is_damaged_is_fetched_again(
     proxy: Proxy, tmp_path: Path, impatient: None, one_by_one: None
 ) -> None:
     data = random_file("big.bin").read_bytes()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         proxy.heal()
         proxy.cut_down_after = 2 * PART + 1000
@@ -162,7 +162,7 @@ def test_a_folder_whose_pull_was_cut_is_resumed(
     folder.mkdir()
     for number in range(6):
         (folder / f"{number}.bin").write_bytes(os.urandom(PART // 2 - 1))
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("folder", name="m")
         proxy.heal()
         proxy.cut_down_after = 5 * PART // 2
@@ -187,7 +187,7 @@ def test_a_store_that_asks_for_patience_gets_it_and_a_person_hears_of_it(
     until = time.monotonic() + 4
     proxy.answer = lambda _line: SLOW_DOWN if time.monotonic() < until else None
     said: list[str] = []
-    with mreg.open_registry(notice=said.append) as registry:
+    with local_registry(notice=said.append) as registry:
         registry.push("big.bin", name="m")
         until = time.monotonic() + 2
         registry.pull("m@1", tmp_path / "out")
@@ -202,7 +202,7 @@ def test_a_store_that_asks_for_patience_gets_it_and_a_person_hears_of_it(
 def test_a_slow_network_is_only_slow(proxy: Proxy, tmp_path: Path) -> None:
     random_file("big.bin", 1000)
     proxy.delay = 2.0
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         registry.pull("m", tmp_path / "out")
     assert (tmp_path / "out").stat().st_size == 1000
@@ -210,7 +210,7 @@ def test_a_slow_network_is_only_slow(proxy: Proxy, tmp_path: Path) -> None:
 
 def test_refused_connections_are_told_and_change_nothing(proxy: Proxy, tmp_path: Path, impatient: None) -> None:
     random_file("big.bin", 1000)
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         proxy.stop()
         with pytest.raises(mreg.Unavailable) as caught:
@@ -226,7 +226,7 @@ def test_refused_connections_are_told_and_change_nothing(proxy: Proxy, tmp_path:
 
 def test_refused_connections_that_pass_are_waited_for(proxy: Proxy, tmp_path: Path) -> None:
     random_file("big.bin")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         proxy.stop()
         threading.Timer(2.0, proxy.start).start()
@@ -248,7 +248,7 @@ def test_an_answer_that_is_lost_after_the_server_acted_does_no_harm(what: str, p
 
     proxy.lose_answer = lose
     data = random_file("file.bin", 1000 if what == "PUT small" else SIZE).read_bytes()
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("file.bin", name="m")
         assert lost
         assert place.read(place.keys("blobs/")[0]) == data
@@ -272,7 +272,7 @@ def test_a_server_that_is_killed_and_started_again_in_the_middle_is_waited_for(
             monkeypatch.setenv(name, value)
         data = random_file("big.bin", 96 << 20).read_bytes()
         (tmp_path / "out").mkdir()
-        with mreg.open_registry() as registry:
+        with local_registry() as registry:
             registry.push(random_file("first.bin", 1000), name="m")
             for action in (
                 lambda: registry.push("big.bin", name="m"),
@@ -345,7 +345,7 @@ def test_a_client_that_is_killed_leaves_everything_consistent_and_the_next_try_s
     assert process("push", "big.bin", "-n", "m").code == 0
     seconds = time.monotonic() - began
     died = {"push": 0, "pull": 0}
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         reported = 1
         for number in range(100 if FULL else 12):
             action = ("push", "pull")[number % 2]

@@ -18,7 +18,7 @@ from mreg.stores.azure import DEVELOPMENT, account_of, read_config
 from mreg.stores.failures import Failure
 from mreg.stores.settings import StoreSettings
 from tests.azure import ACCOUNT, Azurite
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.faults.test_flips import refuse_other_bytes
 from tests.faults.test_kill import check
 from tests.faults.test_words_of_the_store import answering
@@ -347,7 +347,7 @@ def test_the_account_comes_from_the_profile_the_environment_or_the_connection_st
 def test_an_upload_that_is_cut_once_goes_through(point: int, proxy: Proxy, bucket: Place) -> None:
     data = write("big.bin", LARGE)
     proxy.cut_up_after = 1 + point * (LARGE + 4000) // 6
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         assert bucket.read(bucket.keys("blobs/")[0]) == data
         check(registry)
@@ -363,7 +363,7 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_sent_again(
     data = write("big.bin", LARGE)
     proxy.cut_up_after = LARGE // 2
     proxy.cut_for_good = True
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         with pytest.raises(mreg.Unavailable):
             registry.push("big.bin", name="m")
         with pytest.raises(mreg.NotFound):
@@ -379,7 +379,7 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_sent_again(
 @pytest.mark.parametrize("point", range(4))
 def test_a_download_that_is_cut_once_goes_through(point: int, proxy: Proxy, tmp_path: Path) -> None:
     data = write("big.bin", LARGE)
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("big.bin", name="m")
         proxy.heal()
         proxy.cut_down_after = 1 + point * LARGE // 4
@@ -403,7 +403,7 @@ def test_a_changed_bit_is_never_pushed_silently(
     sign, size = KINDS[kind]
     data = write("model.bin", size)
     write("first.bin")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("first.bin", name="m")
         proxy.flip = lambda line: line.startswith("PUT") and matches(sign, line) and len(proxy.flipped) < times
         try:

@@ -18,9 +18,8 @@ from pathlib import Path
 
 import pytest
 
-import mreg
 from mreg.registry import gc
-from tests.conftest import EVERY_PROVIDER, ROOT, Mreg
+from tests.conftest import EVERY_PROVIDER, ROOT, Mreg, local_registry
 from tests.faults.test_kill import check
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import BUCKET, READER, Place
@@ -85,7 +84,7 @@ def test_many_push_at_once_and_get_consecutive_numbers(bucket: Place) -> None:
         running.append(subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     numbers = sorted(int(one.communicate(timeout=120)[0].strip().partition("@")[2]) for one in running)
     assert numbers == list(range(1, 9))
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert len(check(registry)) == 8
     assert len(bucket.keys("blobs/")) == 4
 

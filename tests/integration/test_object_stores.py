@@ -22,7 +22,7 @@ from mreg.stores.bucket import Bucket
 from mreg.stores.settings import StoreSettings
 from mreg.stores.traits import BARE, QUOTED, Memory, Traits
 from mreg.testing.blob_backend import file_and_parts, key_of, section
-from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses
+from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses, local_registry
 from tests.proxy import Proxy
 from tests.servers import ADMIN, BUCKET, Place, Store, bucket_of
 
@@ -68,7 +68,7 @@ def test_what_is_known_of_a_store_is_not_tried_again(in_bucket: Place, proxy: Pr
     for name in ("a.bin", "b.bin"):
         write(name)
         proxy.requests.clear()
-        with mreg.open_registry() as registry:
+        with local_registry() as registry:
             registry.push(name, name="m")
     assert [line.split()[0] for line in proxy.requests] == ["GET", "PUT", "PUT"]
 
@@ -200,7 +200,7 @@ def test_a_profile_whose_bucket_does_not_answer_is_added(command: Mreg, place: P
 def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
     for name in ("a.bin", "b.bin", "c.bin"):
         write(name)
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("a.bin", name="m")
         own.versioning("Enabled")
         if own.has_conditions():
@@ -215,7 +215,7 @@ def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
         assert "suspend the versioning of the bucket" in caught.value.hint
         own.versioning("Suspended")
         assert registry.push("b.bin", name="m").version == 2
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert registry.push("c.bin", name="m").version == 3
 
 
@@ -223,7 +223,7 @@ def test_versioning_that_is_turned_on_later_is_noticed(own: Own) -> None:
 def test_a_blob_whose_deletion_left_a_marker_is_put_again(own: Own, tmp_path: Path) -> None:
     """Ceph refuses If-None-Match there, as if the object were there."""
     data = write("a.bin")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("a.bin", name="m")
         own.versioning("Enabled")
         own.versioning("Suspended")
@@ -243,7 +243,7 @@ def test_a_catalog_whose_deletion_left_a_marker_is_not_made_again(own: Own) -> N
     write("a.bin")
     own.server.client().put_object(Bucket=own.name, Key=KEY, Body=b"x")
     own.server.client().delete_object(Bucket=own.name, Key=KEY)
-    with mreg.open_registry() as registry, counted_pauses() as pauses:
+    with local_registry() as registry, counted_pauses() as pauses:
         with pytest.raises(mreg.Unavailable, match="the store refuses a new object over the delete marker") as caught:
             registry.push("a.bin", name="m")
         assert "name another place for the catalog" in caught.value.hint
@@ -254,7 +254,7 @@ def test_a_catalog_whose_deletion_left_a_marker_is_not_made_again(own: Own) -> N
 def test_elsewhere_versioning_changes_nothing(own: Own) -> None:
     write("a.bin")
     write("b.bin")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("a.bin", name="m")
         own.versioning("Enabled")
         assert registry.push("b.bin", name="m").version == 2

@@ -19,8 +19,8 @@ import pytest
 import yaml
 from sklearn.dummy import DummyRegressor
 
-import mreg
 from mreg.registry.local import LocalRegistry
+from tests.conftest import local_registry
 from tests.registry.test_forced_pulls import files_in, fill
 
 SERVING = Path(__file__).parent.parent.parent / "examples/serving"
@@ -33,7 +33,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalR
     """``churn@1`` in Production, a model that predicts 1; ``churn@2`` predicts 2; and a folder, ``team/net@1``."""
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "catalog.db"))
-    with mreg.open_registry() as opened:
+    with local_registry() as opened:
         for number in (1, 2):
             model = DummyRegressor(strategy="constant", constant=number).fit([[0.0]], [0.0])
             joblib.dump(model, tmp_path / "model.joblib")

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-import mreg
 from mreg.artifacts import speed
 from mreg.artifacts.local import LocalBackend
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.proxy import Proxy
 from tests.servers import READER, Place
 
@@ -55,7 +54,7 @@ def test_the_table_shows_latency_and_throughput(command: Mreg) -> None:
 
 def test_a_slow_store_is_visibly_slower(proxy: Proxy, bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MREG_CATALOG", f"{bucket.url}/catalog.db")
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fast = {check.name: check for check in registry.check()}
         proxy.latency = LATENCY
         store = registry._session.artifacts()

@@ -27,7 +27,7 @@ from mreg.domain.policy import parse_policy
 from mreg.errors import AlreadyExists, BadInput, Corrupt, NotFound, Unavailable
 from mreg.registry.importing import inspect_bundle
 from mreg.registry.local import LocalRegistry
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.servers import Place
 
 
@@ -47,7 +47,7 @@ def other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegi
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "other" / "catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", str(tmp_path / "other" / "artifacts"))
     monkeypatch.setenv("MREG_USER", "grace")
-    with mreg.open_registry() as opened:
+    with local_registry() as opened:
         opened.models()
         yield opened
 
@@ -335,7 +335,7 @@ def test_a_bucket_takes_and_gives_bundles(registry: mreg.Registry, bucket: Place
     (Path("net") / "large.bin").write_bytes(os.urandom(9 << 20))
     registry.push("net", name="classifier")
     registry.export("classifier", "a.mreg")
-    with mreg.open_registry() as remote:
+    with local_registry() as remote:
         assert [str(one.reference) for one in remote.import_bundle("a.mreg").versions] == [
             f"classifier@{number}" for number in (1, 2, 3)
         ]
@@ -894,7 +894,7 @@ def test_a_guarded_alias_is_imported_only_as_the_policy_permits(aliased: str, ot
 
 
 def other_user(registry: LocalRegistry) -> LocalRegistry:
-    return mreg.open_registry(catalog=registry.profile.catalog, artifacts=registry.profile.artifacts, user="another")
+    return local_registry(catalog=registry.profile.catalog, artifacts=registry.profile.artifacts, user="another")
 
 
 @pytest.mark.parametrize("data", [b"x", b"hello, world\n", b"{}", b"PK\x03\x04", b"\x80\x04K\x01.", b"m" * 511])

@@ -11,7 +11,7 @@ import pytest
 
 import mreg
 from mreg.registry.local import LocalRegistry
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.hostile import untouched
 from tests.registry.test_forced_pulls import fill
 
@@ -21,7 +21,7 @@ NET = {"config.json": "{}", "sub/weights.bin": "one", "run.sh": "#!/bin/sh"}
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
     """A file as ``churn@1``, and a folder as ``net@1`` and ``net@2``."""
-    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as opened:
+    with local_registry(catalog=str(tmp_path / "catalog.db")) as opened:
         (tmp_path / "model.pkl").write_text("model")
         opened.push(tmp_path / "model.pkl", name="churn")
         for number in (1, 2):

@@ -241,7 +241,7 @@ def test_records_are_the_users_alone_and_bounded(registry: mreg.Registry, monkey
 @pytest.mark.parametrize("home", ["a file in its place", "no home"])
 def test_a_pull_needs_no_record(registry: mreg.Registry, home: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if home == "no home":
-        monkeypatch.setattr(mreg.registry.open, "_pull_records", lambda: None)
+        monkeypatch.setattr(mreg.registry.open, "pull_records", lambda: None)
     records().parent.mkdir(parents=True, exist_ok=True)
     records().write_text("no folder")
     registry.pull("fo@1", "out")

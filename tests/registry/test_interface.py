@@ -7,6 +7,7 @@ import pytest
 
 from mreg.registry.local import LocalRegistry
 from mreg.registry.registry import Registry
+from mreg.registry.remote import RemoteRegistry
 
 OPERATIONS = sorted(Registry.__abstractmethods__ - {"close", "profile", "push"})
 
@@ -16,6 +17,14 @@ def parameters(function: Callable[..., object]) -> list[tuple[str, object, objec
     found = list(inspect.signature(function).parameters.values())[1:]
     named = sorted((one for one in found if one.kind is one.KEYWORD_ONLY), key=lambda one: one.name)
     return [(one.name, one.kind, one.default) for one in (*(one for one in found if one not in named), *named)]
+
+
+REMOTE = [name for name in OPERATIONS if hasattr(getattr(RemoteRegistry, name), "function")]
+
+
+@pytest.mark.parametrize("name", REMOTE)
+def test_an_operation_of_the_remote_registry_has_the_parameters_of_the_interface(name: str) -> None:
+    assert parameters(getattr(RemoteRegistry, name).function()) == parameters(getattr(Registry, name))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

@@ -23,7 +23,7 @@ from mreg.artifacts.cached_artifacts import CachedArtifacts, Wanted
 from mreg.artifacts.local import LocalBackend
 from mreg.folders import Folder
 from mreg.registry.local import LocalRegistry
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.hostile import untouched
 from tests.proxy import Proxy
 from tests.registry.test_forced_pulls import files_in, fill
@@ -34,7 +34,7 @@ NET = {"config.json": "{}", "sub/weights.bin": "one", "sub/run.sh": "#!/bin/sh"}
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[LocalRegistry]:
     """A file as ``churn@1`` and ``churn@2``, and a folder as ``net@1``."""
-    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as opened:
+    with local_registry(catalog=str(tmp_path / "catalog.db")) as opened:
         for number in (1, 2):
             (tmp_path / "model.pkl").write_text(f"model {number}")
             opened.push(tmp_path / "model.pkl", name="churn")
@@ -127,7 +127,7 @@ def test_an_archived_version_has_a_path(registry: LocalRegistry) -> None:
 def test_a_blob_of_a_bucket_is_fetched_once_and_kept_once(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MREG_CACHE", os.path.abspath("cache"))
     fill(Path("net"), NET)
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         registry.push("net", name="net")
         path = registry.path("net")
         proxy.requests.clear()
@@ -424,7 +424,7 @@ def test_the_artifact_store_is_not_used_as_a_cache(
 ) -> None:
     monkeypatch.setenv("MREG_CACHE", str(tmp_path / "artifacts"))
     with (
-        mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as opened,
+        local_registry(catalog=str(tmp_path / "catalog.db")) as opened,
         untouched(tmp_path / "artifacts"),
         pytest.raises(mreg.BadInput, match="overlaps the artifact store"),
     ):
@@ -438,8 +438,8 @@ def test_a_name_in_the_catalog_that_leads_elsewhere_is_refused(
     """The reader of a catalog refuses such names; here a version has one all the same."""
     version = registry.version("churn@1")
     object.__setattr__(version.artifact, "name", name)
-    monkeypatch.setattr("mreg.registry.local_paths.find_with_note", lambda *_: (version, ""))
-    monkeypatch.setattr("mreg.registry.copies.find_with_note", lambda *_: (version, ""))
+    monkeypatch.setattr("mreg.registry.local_paths.resolve", lambda *_: version)
+    monkeypatch.setattr("mreg.registry.copies.resolve", lambda *_: version)
     with untouched(Path(os.environ["HOME"])), pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
         registry.path("churn@1")
     with pytest.raises(mreg.Corrupt, match="churn@1: invalid"):
@@ -449,8 +449,8 @@ def test_a_name_in_the_catalog_that_leads_elsewhere_is_refused(
 def test_without_a_home_the_error_names_the_variable(
     registry: LocalRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as opened:
-        monkeypatch.setattr("mreg.registry.open._blob_cache", _raise)
+    with local_registry(catalog=str(tmp_path / "catalog.db")) as opened:
+        monkeypatch.setattr("mreg.registry.pull_cache.blob_cache", _raise)
         with pytest.raises(mreg.Unavailable) as raised:
             opened.path("churn@1")
     assert "MREG_CACHE" in raised.value.hint

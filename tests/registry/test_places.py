@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-import mreg
 from mreg.errors import Unavailable
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 
 ARTIFACTS_GONE = "cannot use the artifact store {}: the folder does not exist, but the catalog has versions"
 
@@ -100,7 +99,7 @@ def test_an_artifact_folder_that_vanished_is_not_created_again(
         done = command(*words)
         assert (done.code, f"error: {message}" in done.err.splitlines()) == (8, True)
         assert not (tmp_path / "artifacts").exists()
-    with mreg.open_registry() as registry, pytest.raises(Unavailable) as caught, registry.open_upload():
+    with local_registry() as registry, pytest.raises(Unavailable) as caught, registry.open_upload():
         pass
     assert caught.value.message == message
     (tmp_path / "artifacts").mkdir()
@@ -111,7 +110,7 @@ def test_an_artifact_folder_that_vanished_is_not_created_again(
 def test_open_registry_refuses_a_missing_folder_when_it_is_used(key: str, tmp_path: Path) -> None:
     Path("model.pkl").write_bytes(b"x")
     places = {"catalog": str(tmp_path / "c.db"), "artifacts": str(tmp_path / "a"), key: str(tmp_path / "none" / "x")}
-    with mreg.open_registry(**places) as registry, pytest.raises(Unavailable, match="none does not exist"):  # type: ignore[arg-type]
+    with local_registry(**places) as registry, pytest.raises(Unavailable, match="none does not exist"):  # type: ignore[arg-type]
         registry.push("model.pkl", name="m")
     assert list(tmp_path.iterdir()) == []
 

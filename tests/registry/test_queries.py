@@ -16,6 +16,7 @@ from mreg.domain.names import ModelName
 from mreg.registry.local import LocalRegistry
 from mreg.results.lineage import flatten
 from mreg.results.models import ModelVersions
+from tests.conftest import local_registry
 from tests.places import NewCatalog, new_catalog  # noqa: F401  a fixture
 
 STATEMENTS_PER_CHUNK = 3
@@ -73,7 +74,7 @@ class Counting(Connection):
 @pytest.fixture
 def registry(new_catalog: NewCatalog) -> Iterator[LocalRegistry]:  # noqa: F811
     Path("model.pkl").write_bytes(b"model")
-    with mreg.open_registry(catalog=new_catalog(), artifacts=str(Path("artifacts").absolute())) as opened:
+    with local_registry(catalog=new_catalog(), artifacts=str(Path("artifacts").absolute())) as opened:
         opened.push("model.pkl", name="m")
         yield opened
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -154,14 +153,6 @@ def test_every_value_of_a_registry_is_a_reference_and_a_name(registry: mreg.Regi
             convert(3)  # type: ignore[arg-type]
         assert caught.value.message == f"invalid {what} of type int"
         assert caught.value.hint == "pass a text, or a version or model of a registry"
-
-
-@pytest.mark.parametrize("make", [ModelName, lambda name: mreg.open_registry().register(name)])
-def test_a_name_with_a_number_at_its_end_is_the_model_itself(
-    registry: mreg.Registry, make: Callable[[str], object]
-) -> None:
-    with pytest.raises(mreg.NotFound, match=r"^(model 'churn/1' not found|churn/1 has no versions)$"):
-        registry.version(make("churn/1"))  # type: ignore[arg-type]
 
 
 def test_a_version_that_was_passed_is_found_after_a_rename_and_is_no_other(registry: mreg.Registry) -> None:

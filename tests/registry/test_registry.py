@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable
 from io import BytesIO
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -17,7 +16,7 @@ from mreg.artifacts.store import ArtifactStore
 from mreg.catalog.writer import Writer
 from mreg.domain.events import first_broken
 from mreg.domain.metadata import VersionMetadata
-from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
+from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.policy import Policy, Rule
 from mreg.registry.local import LocalRegistry
@@ -56,39 +55,6 @@ def test_what_was_pushed_is_promoted_and_pulled(registry: mreg.Registry, tmp_pat
     stream = BytesIO()
     registry.stream("classifier", stream)
     assert stream.getvalue() == b"\x80\x041."
-
-
-def test_promotion_takes_the_road_and_archives_what_it_replaces(registry: mreg.Registry) -> None:
-    for number in (1, 2):
-        push(registry, number)
-    registry.promote("classifier@1")
-    registry.promote("classifier@1")
-    registry.promote("classifier@2")
-    assert stages(registry) == {1: "Production", 2: "Staging"}
-    change = registry.promote("classifier@2")
-    assert [str(reference) for reference in change.archived] == ["classifier@1"]
-    assert stages(registry) == {1: "Archived", 2: "Production"}
-    assert change.version.deployed_at is not None
-
-
-def test_a_promotion_that_is_repeated_changes_nothing(registry: mreg.Registry) -> None:
-    push(registry)
-    registry.promote("classifier@1", to="production")
-    events = len(registry.history("classifier"))
-    assert not registry.promote("classifier@1", to="production").changed
-    assert len(registry.history("classifier")) == events
-
-
-def test_a_promotion_never_empties_production_unasked(registry: mreg.Registry) -> None:
-    push(registry)
-    registry.promote("classifier@1", to="production")
-    with pytest.raises(mreg.NotAllowed) as caught:
-        registry.promote("classifier@1")
-    assert caught.value.message == "cannot promote classifier@1: it is in Production, and the next stage is Archived"
-    assert caught.value.hint == "to archive it: mreg archive classifier@1 --yes"
-    assert registry.promote("classifier@1", leave_production=True).version.stage is ModelStage.ARCHIVED
-    with pytest.raises(mreg.NotAllowed, match="Archived is the last stage"):
-        registry.promote("classifier@1")
 
 
 def test_a_primary_metric_that_no_version_has_is_noted(registry: mreg.Registry) -> None:
@@ -170,17 +136,6 @@ def test_the_last_part_of_a_file_name_that_a_client_sent_is_used(name: str) -> N
     assert check_file_name(name) == "m.pkl"
 
 
-def test_a_plan_says_whether_production_would_be_empty(registry: mreg.Registry) -> None:
-    push(registry)
-    assert registry.plan("classifier@1", to="staging").empties_production is False
-    registry.promote("classifier@1", to="production")
-    assert registry.plan("classifier@1", to="production").empties_production is False
-    assert registry.plan("classifier@1", to="archived").empties_production is True
-    push(registry, 2)
-    registry.promote("classifier@2", to="production", keep_existing=True)
-    assert registry.plan("classifier@1", to="archived").empties_production is False
-
-
 def test_existing_versions_stay_if_that_is_asked(registry: mreg.Registry) -> None:
     for number in (1, 2):
         push(registry, number)
@@ -206,19 +161,6 @@ def test_a_rollback_verifies_goes_back_and_further_back(registry: mreg.Registry)
     with pytest.raises(mreg.Corrupt, match="classifier@1: the blob sha256:"):
         registry.rollback("classifier", to="classifier@1")
     assert stages(registry) == before
-
-
-def test_references_resolve_as_written(registry: mreg.Registry) -> None:
-    push(registry, 1, aliases=["champ"], stage="production", metrics={"accuracy": 0.9})
-    push(registry, 2, metrics={"accuracy": 0.8})
-    wanted = {
-        "classifier": 2, "classifier@1": 1, "classifier:1": 1, "classifier/1": 1, "models:/classifier/1": 1,
-        "classifier@latest": 2, "classifier@best": 1, "classifier@production": 1, "classifier@champ": 1,
-        "classifier/production": 1, "classifier@latest~1": 1,
-    }  # fmt: skip
-    assert {text: registry.version(text).version for text in wanted} == wanted
-    push(registry, 3, name="classifier/1")
-    assert str(registry.version("classifier/1").reference) == "classifier/1@1"
 
 
 @pytest.mark.parametrize(
@@ -266,72 +208,6 @@ def test_a_reference_that_names_nothing_says_what_is_near(
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_what_is_said_of_models_and_versions_can_be_changed(registry: LocalRegistry) -> None:
-    registry.register("classifier", description="d", tags={"a": "1"}, primary_metric="auc")
-    with pytest.raises(mreg.AlreadyExists):
-        registry.register("classifier")
-    push(registry, 1)
-    push(registry, 2)
-    model = registry.edit("classifier", description="new", directions={"cost": "lower"}, primary_metric="")
-    assert isinstance(model, RegisteredModel)
-    assert (model.description, model.directions, model.primary_metric) == ("new", {"cost": "lower"}, "")
-    version = registry.edit("classifier@2", description="two", parent="classifier@1", run_id="r")
-    assert isinstance(version, ModelVersion)
-    assert (version.description, str(version.parent), version.run_id) == ("two", "classifier@1", "r")
-    with pytest.raises(mreg.NotAllowed) as caught:
-        registry.edit("classifier@1", parent="classifier@2")
-    assert caught.value.message == "classifier@2 cannot be the parent of classifier@1: it is a descendant"
-    version = registry.edit("classifier@2", parent="")
-    assert isinstance(version, ModelVersion)
-    assert version.parent is None
-    for reference, change in (("classifier", {"run_id": "r"}), ("classifier@1", {"primary_metric": "auc"})):
-        with pytest.raises(mreg.BadInput):
-            registry.edit(reference, **change)  # type: ignore[arg-type]
-    assert registry.tag("classifier@1", add={"x": "y"}).tags == {"x": "y"}
-    assert registry.tag("classifier", add={"b": "2"}, remove=["a"]).tags == {"b": "2"}
-    with pytest.raises(mreg.NotFound):
-        registry.tag("classifier", remove=["a"])
-    assert registry.set_alias("classifier@1", "champ").aliases == ("champ",)
-    assert registry.set_alias("classifier@2", "champ").aliases == ("champ",)
-    assert registry.version("classifier@1").aliases == ()
-    assert registry.remove_alias("classifier", "champ").aliases == {}
-    assert str(registry.rename("classifier", "team/classifier").name) == "team/classifier"
-    assert len(registry.history("team/classifier")) > 8
-    assert chain_is_whole(registry)
-
-
-def test_what_is_in_use_is_not_deleted_unless_forced(registry: LocalRegistry) -> None:
-    push(registry, 1, stage="production")
-    push(registry, 2)
-    for reference in ("classifier@1", "classifier"):
-        with pytest.raises(mreg.NotAllowed, match="classifier@1 is in Production"):
-            registry.delete(reference)
-    assert [str(one) for one in registry.delete("classifier@2").versions] == ["classifier@2"]
-    assert push(registry, 3).version == 3
-    assert registry.history("classifier@2")[0].action == "version.deleted"
-    plan = registry.delete("classifier", force=True, dry_run=True)
-    assert [str(one) for one in plan.versions] == ["classifier@1", "classifier@3"]
-    assert registry.models()
-    registry.delete("classifier", force=True)
-    assert registry.models() == ()
-    assert push(registry, 4).version == 4
-    assert chain_is_whole(registry)
-
-
-def test_lineage_crosses_models_and_survives_deletion(registry: mreg.Registry) -> None:
-    push(registry, 1, name="base")
-    push(registry, 2, name="tuned", parent="base@1")
-    push(registry, 3, name="tuned", parent="tuned@1")
-    push(registry, 4, name="merged", parent="tuned@1")
-    registry.delete("tuned@1")
-    lineage = registry.lineage("tuned@2")
-    assert [str(node.reference) for node in lineage.parents] == ["tuned@1"]
-    assert lineage.parents[0].stage is None
-    assert [str(node.reference) for node in lineage.parents[0].related] == ["base@1"]
-    below = registry.lineage("base@1").children
-    assert [[str(one.reference) for one in node.related] for node in below] == [["tuned@2", "merged@1"]]
-
-
 def test_a_long_chain_of_parents_is_shown_whole(registry: LocalRegistry) -> None:
     from mreg.wire import encode
 
@@ -351,19 +227,6 @@ def test_a_long_chain_of_parents_is_shown_whole(registry: LocalRegistry) -> None
     assert len(encode(registry.lineage("chain@1"))["children"]) == 1500
 
 
-def test_what_was_where_at_a_time_is_replayed(registry: mreg.Registry) -> None:
-    from mreg.domain.events import time_text
-
-    push(registry, 1, stage="production")
-    then = time_text(registry.history("classifier")[0].at)
-    push(registry, 2, stage="production")
-    assert registry.stages_at("classifier", then).stages == {ModelStage.PRODUCTION: (1,)}
-    assert registry.stages_at("classifier", "2030-01-01").stages == {
-        ModelStage.PRODUCTION: (2,),
-        ModelStage.ARCHIVED: (1,),
-    }
-
-
 def test_a_push_that_is_wrong_in_any_way_makes_nothing(registry: mreg.Registry, model_file: Path) -> None:
     wrong: list[dict[str, object]] = [
         {"metrics": {"a": {"b": 1}, "a.b": 1}}, {"metrics": {"": 1}}, {"metrics": {f"m{n}": 1 for n in range(1001)}},
@@ -375,21 +238,6 @@ def test_a_push_that_is_wrong_in_any_way_makes_nothing(registry: mreg.Registry, 
             registry.push(model_file, **{"name": "m", **options})  # type: ignore[arg-type]
     assert registry.models() == ()
     assert list(Path(os.environ["HOME"]).rglob("*")) == []
-
-
-def test_a_deleted_version_is_reported_with_the_user_who_deleted_it(
-    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    push(registry)
-    push(registry, 2)
-    monkeypatch.setenv("MREG_USER", "eve")
-    with mreg.open_registry() as other:
-        other.delete("classifier@2")
-    (deletion,) = [event for event in registry.history("classifier@2") if event.action == "version.deleted"]
-    with pytest.raises(mreg.NotFound) as caught:
-        registry.version("classifier@2")
-    assert "eve deleted it at" in caught.value.message
-    assert deletion.actor == "eve"
 
 
 def test_only_the_latest_version_is_noted_as_older_than_archived_ones(registry: mreg.Registry) -> None:
@@ -518,34 +366,6 @@ def test_a_pushed_numpy_scalar_becomes_a_plain_number(registry: mreg.Registry) -
         "b": (float, 0.25),
         "c": (int, 7),
     }
-
-
-LONG = "x" * 100_000
-
-
-@pytest.mark.parametrize("word", ["reason", "override"])
-@pytest.mark.parametrize("text", [LONG, "a\0b"], ids=["long", "NUL"])
-def test_a_reason_is_text_of_a_bounded_length(registry: mreg.Registry, word: str, text: str) -> None:
-    push(registry, 1)
-    push(registry, 2)
-    registry.promote("classifier@1", "production")
-    registry.promote("classifier@2", "production")
-    before = (stages(registry), registry.history())
-    operations: list[Callable[..., object]] = [
-        lambda **said: registry.promote("classifier@2", "staging", leave_production=True, **said),
-        lambda **said: registry.archive("classifier@2", **said),
-        lambda **said: registry.set_alias("classifier@2", "champion", **said),
-        lambda **said: registry.delete("classifier@2", force=True, **said),
-    ]
-    if word == "reason":
-        operations[2:] = [
-            lambda **said: registry.rollback("classifier", **said),
-            lambda **said: registry.reject("classifier@2", leave_production=True, **said),
-        ]
-    for operation in operations:
-        with pytest.raises(mreg.BadInput, match=word):
-            operation(**{word: text})
-    assert (stages(registry), registry.history()) == before
 
 
 @pytest.mark.parametrize("kind", ["metrics", "parameters", "tags"])

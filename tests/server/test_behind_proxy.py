@@ -86,9 +86,8 @@ def test_a_path_that_is_not_below_the_prefix_is_not_found(
 
 
 def test_a_prefix_does_not_open_what_a_token_closes(serve: Serve, command: Mreg) -> None:
-    line = json.loads(command("token", "ci", "--role", "reader", "--json").out)["line"]
-    server = serve("--root-path", "/mreg", "--trusted-proxy", "127.0.0.1", MREG_SERVER_TOKENS=line)
-    assert f"{server.url}/mreg, the page is {server.url}/mreg/ui" in server.log.read_text()
+    line = json.loads(command("token", "create", "ci", "--role", "reader", "--line", "--json").out)["line"]
+    server = serve("--trusted-proxy", "127.0.0.1", MREG_SERVER_TOKENS=line)
     for path in ("/models", "/ui", "/metrics", "/healthz/../models", "/mreg/healthz/../models"):
         for headers in ({}, {"X-Forwarded-Prefix": "/healthz"}, {"X-Forwarded-Prefix": "/x/healthz"}, PREFIX):
             assert server.get(path, headers=headers).status_code in (400, 401), (path, headers)
@@ -145,12 +144,22 @@ def test_an_invalid_prefix_of_a_proxy_is_a_problem(registry: LocalRegistry, in_p
 
 
 def test_the_headers_of_clients_are_not_believed(serve: Serve) -> None:
-    server = serve("--json-log")
+    server = serve("--json-log", "--root-path", "/mreg")
+    assert f"{server.url}/mreg, the page is {server.url}/mreg/ui" in server.log.read_text()
     told = {"X-Forwarded-Prefix": "/evil", "X-Forwarded-For": "203.0.113.7", "X-Forwarded-Host": "evil.example",
             "X-Forwarded-Proto": "https", "Forwarded": "for=203.0.113.7;host=evil.example"}  # fmt: skip
     answer = server.get("/ui", headers=told)
     assert "evil" not in answer.text
-    assert server.line(path="/ui")["client"] == "127.0.0.1"
+    assert server.line(path="/mreg/ui")["client"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("fixed", ["", "/mreg"])
+def test_a_fixed_prefix_is_not_changed_by_a_header(registry: LocalRegistry, in_process: InProcess, fixed: str) -> None:
+    server = in_process(ServerSettings(root_path=fixed, trusted_proxies=LOCAL))
+    for prefix in ("/other", "//evil.example"):
+        assert server.get("/openapi.json", headers={"X-Forwarded-Prefix": prefix}).json().get("servers", []) == (
+            [{"url": fixed}] if fixed else []
+        )
 
 
 def test_the_access_log_has_the_client_that_a_trusted_proxy_names(serve: Serve) -> None:
@@ -189,10 +198,10 @@ def test_a_mapped_address_is_the_proxy_itself() -> None:
 
 @given(
     st.text(alphabet="ab/.%2f", max_size=12),
-    st.sampled_from(["", "/mreg", "/a", "/a/b"]),
+    st.sampled_from([None, "", "/mreg", "/a", "/a/b"]),
     st.sampled_from(["", "/a", "/a/b", "x", "//a"]),
 )
-def test_the_path_always_begins_with_the_prefix(rest: str, root_path: str, forwarded: str) -> None:
+def test_the_path_always_begins_with_the_prefix(rest: str, root_path: str | None, forwarded: str) -> None:
     from starlette._utils import get_route_path
 
     from mreg.server.problems import Refused

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 import requests
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mreg.results.tokens import Role
@@ -68,7 +68,7 @@ def test_an_entity_tag_is_the_checksum_and_is_heeded(server: Served) -> None:
     assert (found.headers["etag"], found.headers["x-checksum-sha256"]) == (etag, checksum)
     assert found.headers["x-reference"] == "classifier@1"
     assert found.headers["content-disposition"] == (
-        "attachment; filename=\"m~C3~B6del (x).pkl\"; filename*=UTF-8''m%C3%B6del%20%28x%29.pkl"
+        "attachment; filename=\"classifier@1-m~C3~B6del (x).pkl\"; filename*=UTF-8''m%C3%B6del%20%28x%29.pkl"
     )
     assert found.headers["content-type"] == "application/octet-stream"
     for tags in (etag, f'"other", {etag}', "*", f"W/{etag}"):
@@ -244,7 +244,10 @@ def test_a_client_saves_each_file_under_a_name_of_its_own_and_nowhere_else(
             assert not new.startswith((".", "-")), new
             assert len(os.fsencode(new)) <= 250
     assert len(os.listdir(inner)) == len(NAMES)
-    assert {"plain-1.0_final.pkl", "epoch=1-step=10.ckpt", "a b.bin"} <= set(os.listdir(inner))
+    start = "classifier@1-" if program == "curl" else ""
+    assert {f"{start}{name}" for name in ("plain-1.0_final.pkl", "epoch=1-step=10.ckpt", "a b.bin")} <= {
+        *os.listdir(inner)
+    }
     assert not [path for path in inner.iterdir() if path.name == "sentinel"]
 
 
@@ -252,28 +255,57 @@ def test_both_names_of_a_file_are_safe_and_distinct(named: list[str], server: Se
     plain, full = set(), set()
     for name, url in zip(NAMES, named, strict=True):
         said = server.get(url.removeprefix(server.url)).headers["content-disposition"]
-        found = re.fullmatch(
-            r'attachment; filename="([A-Za-z0-9_.,+=@()~ -]+)"(?:; filename\*=UTF-8\'\'([^\s;"]+))?', said
-        )
+        found = re.fullmatch(r'attachment; filename="([A-Za-z0-9_.,+=@()~ -]+)"; filename\*=UTF-8\'\'([^\s;"]+)', said)
         assert found is not None, said
         plain.add(found[1])
-        full.add(unquote(found[2] or found[1]))
+        full.add(unquote(found[2]))
         if re.match(r"[.-]|CON|nul|.*%[0-9a-f]{2}", name) is None and len(name) < 100 and "~" not in name:
-            assert unquote(found[2] or found[1]) == name
+            assert unquote(found[2]) == name
     assert len(plain) == len(full) == len(NAMES)
 
 
-@given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
-def test_any_two_names_are_told_apart_by_one_safe_header_line(one: str, other: str) -> None:
-    lines = [download._disposition(name) for name in (one, other)]
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_downloads_of_two_versions_do_not_overwrite_each_other(server: Served, tmp_path: Path) -> None:
+    server.post("/models", {"name": "team/m"})
+    for content in (b"one", b"two"):
+        assert server.upload(content, "team%2Fm", name="модель.pkl").status_code == 200
+        assert server.upload(content, name="model.pkl").status_code == 200
+    paths = [f"/models/{model}/versions/{number}" for model in ("team%2Fm", "classifier") for number in (1, 2)]
+    for path in paths:
+        curl = ["curl", "-q", "-fsSOJ", f"{server.url}{path}/artifact"]
+        subprocess.run(curl, cwd=tmp_path, check=True, timeout=60)
+    escaped = "".join(f"~{byte:02X}" for byte in "модель".encode())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix == ".pkl"} == {
+        f"team~2Fm@1-{escaped}.pkl": b"one",
+        f"team~2Fm@2-{escaped}.pkl": b"two",
+        "classifier@1-model.pkl": b"one",
+        "classifier@2-model.pkl": b"two",
+    }
+
+
+REFERENCES = st.builds("{}@{}".format, st.from_regex(r"[a-z0-9][a-z0-9._/-]{0,20}", fullmatch=True), st.integers(1, 99))
+PATHS = st.text(min_size=1, max_size=300)
+
+
+@given(REFERENCES, PATHS, REFERENCES, PATHS)
+@example("a@1", "2-b", "a@12", "b")
+@example("a/b@1", "c", "a@1", "b/c")
+@example("a@1", "b/c", "a@1", "d/c")
+@example("a@1", "x" * 300, "a@2", "x" * 300)
+@example("nul.x@1", "y", "con@1", "y")
+def test_any_two_files_are_told_apart_by_one_safe_header_line(
+    reference: str, path: str, other_reference: str, other: str
+) -> None:
+    files = ((reference, path), (other_reference, other))
+    lines = [download._disposition(f"{owner}-{place}", place.rpartition("/")[2]) for owner, place in files]
     for line in lines:
         assert line.isascii()
         assert line.isprintable()
         plain = line.partition('filename="')[2].partition('"')[0]
-        assert not re.search(r'^[.\-]|[/\\%;"]|[. ]$', plain)
+        assert not re.search(r'^[.\-]|^nul\.|[/\\%;"]|[. ]$', plain)
         full = unquote(line.partition("UTF-8''")[2])
         assert not re.search(r"^[.\-]|[/\\\x00-\x1f]", full)
         assert len(plain.encode()) < 255
         assert len(full.encode()) < 255
-    if one != other:
+    if (reference, path) != (other_reference, other):
         assert lines[0].partition("; filename*")[0] != lines[1].partition("; filename*")[0]

@@ -13,13 +13,12 @@ from typing import Any
 
 import pytest
 
-import mreg
 from mreg.domain.commit import commit_id
 from mreg.domain.text import TEXT_LIMIT
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.results.imports import ImportReport, ImportStatus
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.forger import Answer, Forger, Request
 from tests.proxy import Proxy
 from tests.server.conftest import Served
@@ -34,7 +33,7 @@ def mine(registry: LocalRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (tmp_path / "mine").mkdir()
     monkeypatch.setenv("MREG_CATALOG", str(tmp_path / "mine" / "catalog.db"))
     monkeypatch.setenv("MREG_ARTIFACTS", str(tmp_path / "mine" / "artifacts"))
-    with mreg.open_registry() as opened:
+    with local_registry() as opened:
         opened.models()
         yield opened
 

@@ -186,8 +186,8 @@ def test_who_may_ask_for_long_operations(in_process: InProcess, tokens: Tokens) 
                 found = server.ask(method, path, headers=headers, data=bundle if path == "/import" else None)
                 expected = 200 if place >= roles.index(role) else 403
                 assert found.status_code == expected, (method, path, mine, found.text[:300])
-                if expected == 403:
-                    assert found.json()["detail"] == f"{mine} has role {mine}; this needs role {role}"
+                if expected == 403:  # a change needs a writer, before the route is known
+                    assert found.json()["detail"].startswith(f"{mine} has role {mine}; this needs role ")
 
 
 def test_an_export_is_prepared_and_then_downloaded_with_ranges(filled: Served) -> None:
@@ -392,7 +392,6 @@ def test_comments_keep_the_connection_alive_while_nothing_happens(
 ) -> None:
     monkeypatch.setattr(operations, "HEARTBEAT_SECONDS", 0.01)
     monkeypatch.setattr(operations, "PROGRESS_SECONDS", 0.02)
-    slow.began.wait = lambda timeout=None: True  # type: ignore[method-assign]
     monkeypatch.setattr(Slow, "__call__", lambda self, *_args, **_options: self.go.wait(20))
     with connect(in_process()) as connection:
         text = until(connection, b"\r\n\r\n")
@@ -438,7 +437,8 @@ def test_an_unexpected_failure_is_a_problem_and_in_the_log(
 
     monkeypatch.setattr(verify, "verify", fail)
     server = in_process()
-    for found in (server.post("/verify"), server.post("/verify", headers=EVENTS)):
+    for headers in ({"Connection": "close"}, {"Connection": "close", **EVENTS}):
+        found = server.post("/verify", headers=headers)
         assert "secret" not in found.text
         assert "unexpected error in the server" in found.text
 

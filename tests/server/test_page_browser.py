@@ -30,7 +30,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import mreg
 from mreg.registry.local import LocalRegistry
-from tests.conftest import ROOT
+from tests.conftest import ROOT, local_registry
 from tests.server.test_page import furnish
 
 FLAGS = (
@@ -194,7 +194,7 @@ def serving(people: Path, *fill: Callable[[LocalRegistry, Path], None]) -> Itera
         for name, value in (("HOME", str(home)), ("PYTHONPATH", str(ROOT)), ("MREG_USER", "ada")):
             patch.setenv(name, value)
         patch.chdir(home)
-        with mreg.open_registry() as registry:
+        with local_registry() as registry:
             for one in fill:
                 one(registry, Path(tempfile.mkdtemp(dir=people)))
         process = subprocess.Popen(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, get_args, get_type_hints, is_typeddict
@@ -90,6 +91,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         ),
         "StageChange": server.post("/models/classifier/versions/1/transition", {"stage": "Archived"}),
         "Model": server.ask("PATCH", "/models/classifier", json={"description": "x"}),
+        "UploadState": server.ask("PUT", f"/models/classifier/blobs/sha256:{sha256(b'x').hexdigest()}", data=b"x"),
         "Problem": server.get("/models/none"),
     }
     for name, found in posted.items():
@@ -97,6 +99,10 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         answered.add(name)
     for found, name in (
         (server.get("/approvals"), "PendingApproval"),
+        (
+            server.post("/models/classifier/blobs/missing", {"blobs": [{"digest": f"sha256:{'0' * 64}", "size": 1}]}),
+            "NeededBlob",
+        ),
         (server.post("/policy/check", {"Production": {"gates": ["accuracy > 0.5"]}}), "PolicyCheck"),
     ):
         strict(SHAPES[name], many=True).validate_json(found.content)

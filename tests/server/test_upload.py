@@ -282,9 +282,9 @@ def test_what_is_received_and_not_pushed_is_dropped(registry: LocalRegistry, sto
 def test_one_upload_too_many_is_asked_to_come_again(
     in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mreg.server import upload
+    from mreg.server import receiving
 
-    monkeypatch.setattr(upload.UPLOADS, "limit", 1)
+    monkeypatch.setattr(receiving.UPLOADS, "limit", 1)
     server = in_process(ServerSettings())
     server.post("/models", {"name": "classifier"})
     import socket
@@ -292,7 +292,7 @@ def test_one_upload_too_many_is_asked_to_come_again(
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + FILE)
         deadline = time.monotonic() + 10
-        while not upload.UPLOADS.active:
+        while not receiving.UPLOADS.active:
             assert time.monotonic() < deadline
         answer = server.upload(b"x")
         assert (answer.status_code, answer.headers["retry-after"], answer.json()["code"]) == (503, "5", "busy")

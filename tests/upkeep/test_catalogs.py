@@ -16,9 +16,9 @@ import mreg
 from mreg.catalog.copying import KEYS, NUMBERED, OF_A_PLACE
 from mreg.catalog.embedded import empty_catalog
 from mreg.registry.local import LocalRegistry
-from mreg.registry.open import wire_registry
+from mreg.registry.open import open_local
 from mreg.results.profiles import Profile
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.places import KINDS, NewCatalog, catalogs_of, new_catalog  # noqa: F401  a fixture
 from tests.servers import Place, PostgresqlServer, S3Server
 
@@ -100,7 +100,7 @@ def test_the_main_job_runs_on_each(command: Mreg) -> None:
 def test_the_check_of_a_profile_writes_nothing_to_the_catalog(catalog: str, command: Mreg) -> None:
     assert command("profile", "check").code == 0
     assert command("list", "-q").out == ""
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
         before = whole(registry)
         rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT * FROM writes", {}))
@@ -114,7 +114,7 @@ def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda *_words, **_named: False)  # root may write everywhere
-    with mreg.open_registry(catalog=str(tmp_path / "catalog.db"), artifacts=str(tmp_path / "a")) as registry:
+    with local_registry(catalog=str(tmp_path / "catalog.db"), artifacts=str(tmp_path / "a")) as registry:
         errors = [one.error for one in registry.check() if one.error]
     assert errors == [
         f"cannot use the catalog {tmp_path}/catalog.db: it does not exist, and {tmp_path} is not writable"
@@ -123,12 +123,12 @@ def test_the_check_of_a_profile_tells_of_a_folder_that_can_not_be_written(
 
 
 def test_a_backup_is_the_catalog_and_restores_it_in_each(catalog: str, command: Mreg) -> None:
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
         before = whole(registry)
         copied = registry.backup("backup.db")
         assert (copied.target, copied.events) == (os.path.abspath("backup.db"), registry.verify_audit().events)
-        with mreg.open_registry(catalog=os.path.abspath("backup.db"), artifacts=registry.profile.artifacts) as backup:
+        with local_registry(catalog=os.path.abspath("backup.db"), artifacts=registry.profile.artifacts) as backup:
             assert whole(backup) == before
         with pytest.raises(mreg.AlreadyExists):
             registry.backup("backup.db")
@@ -149,7 +149,7 @@ def test_a_backup_is_the_catalog_and_restores_it_in_each(catalog: str, command: 
 
 @pytest.mark.usefixtures("catalog")
 def test_a_backup_that_is_damaged_restores_nothing() -> None:
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
         registry.backup("backup.db")
         before = whole(registry)
@@ -169,7 +169,7 @@ def test_a_backup_that_is_damaged_restores_nothing() -> None:
 
 @pytest.mark.usefixtures("catalog")
 def test_the_doctor_finds_an_edited_event_and_a_clock_that_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
         session = registry._session
         assert {one.state for one in registry.examine()} == {"fine"}
@@ -203,7 +203,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_a_row_that_can_not_be_read_is_damage_and_is_named(what: str, catalog: str, command: Mreg) -> None:
     edit, named, words = UNREADABLE[what]
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
         registry.push("m.pkl", name="m", tags={"waits": "yes"})
         registry.approve("m@4", comment="fine")
@@ -227,7 +227,7 @@ def test_a_row_that_can_not_be_read_is_damage_and_is_named(what: str, catalog: s
 def test_the_doctor_sees_that_a_store_is_lost(loss: str, catalog: str, command: Mreg, tmp_path: Path) -> None:
     store = tmp_path / "artifacts"
     assert command("doctor").code == 0  # nothing is there yet, and nothing lost
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
     shutil.rmtree(store)
     if loss == "a file in its place":
@@ -254,12 +254,12 @@ def test_a_catalog_is_copied_from_each_kind_to_each_other(
     lines = [f"  {name}: {{catalog: '{place}', artifacts: '{tmp_path}/artifacts'}}" for name, place in places.items()]
     Path("config.yaml").write_text("profiles:\n" + "\n".join(lines) + "\n")
     monkeypatch.setenv("MREG_CONFIG", os.path.abspath("config.yaml"))
-    with mreg.open_registry("a") as registry:
+    with local_registry("a") as registry:
         fill(registry)
         before = whole(registry)
     done = command("catalog", "copy", "--from-profile", "a", "--to-profile", "b")
     assert done.code == 0, done.err
-    with mreg.open_registry("b") as registry:
+    with local_registry("b") as registry:
         assert whole(registry) == before
         Path("m.pkl").write_text("after")
         assert registry.push("m.pkl", name="m").version == 4
@@ -271,8 +271,8 @@ def test_a_catalog_is_not_copied_to_a_store_that_lacks_its_bytes(tmp_path: Path)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with (
-        mreg.open_registry(catalog=str(tmp_path / "a/catalog.db")) as registry,
-        mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
+        local_registry(catalog=str(tmp_path / "a/catalog.db")) as registry,
+        local_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
     ):
         fill(registry)
         with pytest.raises(mreg.NotFound, match="2 of the 2 blobs that this catalog needs are missing"):
@@ -287,8 +287,8 @@ def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, mon
     (tmp_path / "a b").mkdir()
     (tmp_path / "b").mkdir()
     with (
-        mreg.open_registry(catalog=str(tmp_path / "a b/catalog.db")) as registry,
-        mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
+        local_registry(catalog=str(tmp_path / "a b/catalog.db")) as registry,
+        local_registry(catalog=str(tmp_path / "b/catalog.db")) as other,
     ):
         fill(registry)
         with pytest.raises(mreg.NotFound) as caught:
@@ -299,7 +299,7 @@ def test_the_remedy_for_bytes_that_lack_works(tmp_path: Path, command: Mreg, mon
 
 
 def opened(catalog: str, artifacts: str, endpoint: str = "") -> LocalRegistry:
-    return wire_registry(Profile(name="p", catalog=catalog, artifacts=artifacts, endpoint_url=endpoint))
+    return open_local(Profile(name="p", catalog=catalog, artifacts=artifacts, endpoint_url=endpoint))
 
 
 def test_the_same_url_at_two_addresses_is_two_stores(bucket: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,12 +369,12 @@ def test_a_copy_has_every_table_but_what_belongs_to_a_place() -> None:
 
 def test_a_damaged_catalog_file_is_set_aside_by_a_restore(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    with mreg.open_registry(catalog=str(path)) as registry:
+    with local_registry(catalog=str(path)) as registry:
         fill(registry)
         registry.backup("backup.db")
         before = registry.models()
     path.write_bytes(path.read_bytes()[:3000])
-    with mreg.open_registry(catalog=str(path)) as registry:
+    with local_registry(catalog=str(path)) as registry:
         with pytest.raises(mreg.Corrupt, match="damaged"):
             registry.models()
         assert {one.state for one in registry.examine()} >= {"damaged"}
@@ -384,12 +384,12 @@ def test_a_damaged_catalog_file_is_set_aside_by_a_restore(tmp_path: Path) -> Non
 
 
 def test_a_catalog_that_is_set_aside_replaces_no_earlier_one(tmp_path: Path) -> None:
-    with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as registry:
+    with local_registry(catalog=str(tmp_path / "catalog.db")) as registry:
         fill(registry)
         registry.backup("backup.db")
     for number in range(4):  # within a second
         (tmp_path / "catalog.db").write_bytes(b"damaged" * (number + 1))
-        with mreg.open_registry(catalog=str(tmp_path / "catalog.db")) as registry:
+        with local_registry(catalog=str(tmp_path / "catalog.db")) as registry:
             registry.restore("backup.db")
     kept = [path.stat().st_size for path in tmp_path.glob("catalog.db.damaged-*") if path.suffix != ".db-wal"]
     assert sorted(kept) == [7, 14, 21, 28]
@@ -407,7 +407,7 @@ def test_a_damage_of_a_file_is_seen_and_its_remedy_works(
     damage: str, named: str, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MREG_CATALOG", os.path.abspath("catalog.db"))
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         fill(registry)
         registry.backup("b.db")
     raw = sqlite3.connect("catalog.db")
@@ -422,7 +422,7 @@ def test_a_damage_of_a_file_is_seen_and_its_remedy_works(
 
 def test_leftovers_beside_a_catalog_file_are_found(tmp_path: Path) -> None:
     path = tmp_path / "catalog.db"
-    with mreg.open_registry(catalog=str(path)) as registry:
+    with local_registry(catalog=str(path)) as registry:
         fill(registry)
         (tmp_path / ".catalog.db.123456789abc.tmp").write_text("of a killed process")
         (left,) = [one for one in registry.examine() if one.state != "fine"]

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import mreg
 from mreg.artifacts import copying
 from mreg.artifacts.local import LocalBackend
 from mreg.domain.digest import blob_key
 from mreg.errors import AlreadyExists, Corrupt, NotFound, Unavailable
 from mreg.registry.local import LocalRegistry
-from tests.conftest import Mreg
+from tests.conftest import Mreg, local_registry
 from tests.servers import Place
 
 LARGE = 5 << 20
@@ -30,7 +29,7 @@ def source(tmp_path: Path) -> Iterator[LocalRegistry]:
     Path("folder/in").mkdir(parents=True)
     Path("folder/in/a.txt").write_text("a")
     Path("folder/empty").write_text("")
-    with mreg.open_registry(catalog=str(tmp_path / "a/catalog.db")) as registry:
+    with local_registry(catalog=str(tmp_path / "a/catalog.db")) as registry:
         for number in range(3):
             Path("m.pkl").write_text(f"{number}")
             registry.push("m.pkl", name="m")
@@ -44,7 +43,7 @@ def source(tmp_path: Path) -> Iterator[LocalRegistry]:
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[LocalRegistry]:
     (tmp_path / "b").mkdir()
-    with mreg.open_registry(catalog=str(tmp_path / "b/catalog.db")) as registry:
+    with local_registry(catalog=str(tmp_path / "b/catalog.db")) as registry:
         yield registry
 
 
@@ -70,7 +69,7 @@ def test_a_registry_is_copied_to_a_bucket_and_back(
     assert (code, json.loads(out)["blobs"]) == (0, 7)
     assert f"created the registry {place.url}/catalog.db" in err
     assert copy(command, "bucket", "b", "--with-artifacts")[0] == 0
-    with mreg.open_registry("b") as registry:
+    with local_registry("b") as registry:
         assert registry.verify().problems == ()
         assert registry.version("m@champion").version == 2
         registry.pull("folder@1", "folder.out")
@@ -138,7 +137,7 @@ def test_a_copy_to_a_registry_in_use_copies_no_bytes(source: LocalRegistry, targ
 
 
 def test_a_copy_within_one_store_copies_no_bytes(source: LocalRegistry, tmp_path: Path) -> None:
-    with mreg.open_registry(catalog=str(tmp_path / "c.db"), artifacts=source.profile.artifacts) as other:
+    with local_registry(catalog=str(tmp_path / "c.db"), artifacts=source.profile.artifacts) as other:
         assert source.copy_catalog(other, with_artifacts=True).blobs == 0
         other.pull("m@1", "out")
 

@@ -27,7 +27,7 @@ from mreg.domain.model import ModelVersion
 from mreg.registry import gc, storing
 from mreg.registry.local import LocalRegistry
 from mreg.registry.session import Session
-from tests.conftest import FULL, Mreg
+from tests.conftest import FULL, Mreg, local_registry
 from tests.places import KINDS, catalogs_of
 from tests.servers import new_place
 
@@ -109,7 +109,7 @@ def test_a_push_that_saw_bytes_that_went_puts_them_again(
 ) -> None:
     push(registry, "the same")
     registry.delete("m@1")
-    with mreg.open_registry() as other:
+    with local_registry() as other:
         Between(monkeypatch, Session, "write", lambda: other.gc(grace=NOW, remove=True))
         version = push(registry, "the same")  # finds the blob there; gc takes it; the transaction is next
     registry.pull(version.reference, "out")
@@ -155,7 +155,7 @@ def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
 ) -> None:
     push(registry, "the same")
     registry.delete("m@1")
-    with mreg.open_registry() as other:
+    with local_registry() as other:
         Between(monkeypatch, Session, "write_quietly", lambda: push(other, "the same"))
         assert registry.gc(grace=NOW, remove=True) == ()
     assert registry.verify().problems == ()
@@ -192,7 +192,7 @@ def test_gc_says_when_the_first_young_blob_can_be_removed(registry: LocalRegistr
     changed = datetime.now(UTC).replace(microsecond=250_000)
     os.utime(blob, (changed.timestamp(), changed.timestamp()))
     notes: list[str] = []
-    with mreg.open_registry(notice=notes.append) as opened:
+    with local_registry(notice=notes.append) as opened:
         assert opened.gc(grace=timedelta(hours=1)) == ()
     (note,) = [text for text in notes if "too young" in text]
     removable = changed.replace(microsecond=0) + timedelta(hours=1, seconds=1)
@@ -232,7 +232,7 @@ def test_a_push_that_waits_for_a_running_gc_puts_the_bytes_that_gc_removes(
         return real_remove(store, *words, **options)
 
     def collect() -> None:
-        with mreg.open_registry() as other:
+        with local_registry() as other:
             other.gc(grace=NOW, remove=True)
 
     collector = threading.Thread(target=collect)
@@ -438,7 +438,7 @@ def test_a_gc_stops_before_others_consider_it_dead(
         assert len(registry.gc(grace=NOW, remove=True)) == removed
     rows = registry._session.catalog.read(lambda reader: reader.connection.query("SELECT removed FROM removals", {}))
     assert [row["removed"] for row in rows] == [1] * removed
-    with mreg.open_registry() as other:
+    with local_registry() as other:
         assert len(other.gc(grace=NOW, remove=True)) == 1 - removed
 
 
@@ -486,7 +486,7 @@ def test_gc_races_pushes_of_deleted_content(
             process.join()
     assert [process.exitcode for process in pushers] == [0, 0, 0]
     assert collectors[1].exitcode == 0
-    with mreg.open_registry() as registry:
+    with local_registry() as registry:
         assert registry.verify().problems == ()
         registry.verify_audit()
 
@@ -499,7 +499,7 @@ def _soon() -> None:
 def _collect(number: int, place: Path) -> None:
     """Collect until the file ``stop`` exists. The file ``collecting-N`` says that the first run is over."""
     _soon()
-    with mreg.open_registry(user="collector") as registry:
+    with local_registry(user="collector") as registry:
         while not (place / "stop").exists():
             registry.gc(grace=NOW, remove=True)
             (place / f"collecting-{number}").touch()
@@ -513,7 +513,7 @@ def _push_and_delete(number: int, rounds: int, place: Path) -> None:
     os.chdir(f"p{number}")
     while not (place / "collecting-1").exists():
         time.sleep(0.01)
-    with mreg.open_registry(user=f"p{number}") as registry:
+    with local_registry(user=f"p{number}") as registry:
         for _ in range(rounds):
             text = f"content {chance.randrange(4)}"
             path = Path("d") if chance.random() < 0.5 else Path("file")

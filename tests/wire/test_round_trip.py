@@ -50,6 +50,7 @@ from mreg.results import (
     reasons,
     tokens,
     upkeep,
+    uploads,
 )
 from mreg.wire import decode, encode
 from tests.conftest import FULL
@@ -63,7 +64,7 @@ LEFT_OUT = {
     policies.Plan: {"empties_production", "asks", "overridden", "refusal"},
     changes.Deletion: {"places"},
     files.StoredFile: {"reference"},
-    profiles.Profile: {"hooks", "adopts", "password"},
+    profiles.Profile: {"hooks", "adopts", "password", "token", "token_command"},
     GateResult: {"remedies"},
 }
 """Fields that the JSON form lacks; each has a default."""
@@ -310,13 +311,13 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         migrations=many(built(upkeep.Migration, schema=NUMBERS, adds=WORDS)),
     ),
     profiles.Profile: built(
-        profiles.Profile, name=WORDS, catalog=WORDS, artifacts=WORDS, endpoint_url=WORDS, region=WORDS,
+        profiles.Profile, name=WORDS, server=WORDS, catalog=WORDS, artifacts=WORDS, endpoint_url=WORDS, region=WORDS,
         aws_profile=WORDS, addressing_style=WORDS, cache=WORDS, model=WORDS, existing_only=st.sampled_from(("", "true")), user=WORDS,
         origins=TEXTS,
     ),
     configuration.ProfileEntry: built(configuration.ProfileEntry, name=WORDS, origin=WORDS, active=st.booleans()),
     configuration.TrustedFolder: built(
-        configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS
+        configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS, server=WORDS
     ),
     tokens.NewToken: built(
         tokens.NewToken, secret=WORDS, stored=st.booleans(),
@@ -333,6 +334,8 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
         version=WORDS,
     ),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
+    uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
 

@@ -6,10 +6,10 @@ INSERT INTO events (seq, at, actor, action, model_id, model, version, details, p
 VALUES (:seq, :at, :actor, :action, :model_id, :model, :version, :details, :previous, :hash)
 
 -- name: all
-SELECT * FROM events ORDER BY seq LIMIT :row_limit
+SELECT * FROM events /* where event within */ ORDER BY seq LIMIT :row_limit
 
 -- name: all_newest_first
-SELECT * FROM events ORDER BY seq DESC LIMIT :row_limit
+SELECT * FROM events /* where event within */ ORDER BY seq DESC LIMIT :row_limit
 
 -- name: of_model
 SELECT * FROM events WHERE model_id = :model_id ORDER BY seq LIMIT :row_limit

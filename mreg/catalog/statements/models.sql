@@ -5,14 +5,14 @@ SELECT * FROM models WHERE name = :name
 SELECT * FROM models WHERE model_id = :model_id
 
 -- name: by_update
-SELECT * FROM models ORDER BY updated_at DESC, name LIMIT :row_limit
+SELECT * FROM models /* where name within */ ORDER BY updated_at DESC, name LIMIT :row_limit
 
 -- name: names_from
-SELECT name FROM models WHERE name >= :first AND name < :beyond ORDER BY name LIMIT :row_limit
+SELECT name FROM models WHERE name >= :first AND name < :beyond /* and name within */ ORDER BY name LIMIT :row_limit
 
 -- name: names_around
-SELECT name FROM (SELECT name FROM models WHERE name >= :name ORDER BY name LIMIT :row_limit) after
-UNION SELECT name FROM (SELECT name FROM models WHERE name < :name ORDER BY name DESC LIMIT :row_limit) before
+SELECT name FROM (SELECT name FROM models WHERE name >= :name /* and name within */ ORDER BY name LIMIT :row_limit) after
+UNION SELECT name FROM (SELECT name FROM models WHERE name < :name /* and name within */ ORDER BY name DESC LIMIT :row_limit) before
 
 -- name: insert
 INSERT INTO models (name, description, primary_metric, last_version, version_count, created_at, updated_at, created_by)

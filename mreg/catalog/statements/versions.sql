@@ -120,7 +120,8 @@ WITH RECURSIVE above (version_id, parent_id, gone) AS (
 SELECT version_id, parent_id, gone FROM above LIMIT :row_limit
 
 -- name: files_of_size
-SELECT digest FROM artifacts WHERE size_bytes = :size_bytes AND kind = 'file' ORDER BY artifact_id DESC LIMIT :row_limit
+SELECT digest FROM artifacts a WHERE size_bytes = :size_bytes AND kind = 'file' /* and artifact within */
+ORDER BY artifact_id DESC LIMIT :row_limit
 
 -- name: metric_names
 WITH RECURSIVE found (name) AS (
@@ -130,6 +131,15 @@ WITH RECURSIVE found (name) AS (
     WHERE found.name IS NOT NULL
 )
 SELECT name FROM found WHERE name IS NOT NULL LIMIT :row_limit
+
+-- name: metric_names_of_models
+SELECT DISTINCT x.name FROM models m JOIN metrics x ON x.model_id = m.model_id
+WHERE x.name >= :first AND x.name < :beyond /* and m.name within */ ORDER BY x.name LIMIT :row_limit
+
+-- name: artifacts_in_use
+SELECT DISTINCT a.artifact_id, a.kind, a.digest, a.size_bytes, m.name AS model_name
+FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id JOIN models m ON m.model_id = v.model_id
+/* where m.name within */
 
 -- name: artifact
 SELECT artifact_id FROM artifacts WHERE digest = :digest AND kind = :kind
@@ -217,4 +227,4 @@ SELECT * FROM artifacts ORDER BY artifact_id DESC LIMIT :row_limit
 
 -- name: of_artifact
 SELECT m.model_id, m.name AS model_name, v.version_id, v.version FROM versions v JOIN models m ON m.model_id = v.model_id
-WHERE v.artifact_id = :artifact_id ORDER BY m.name, v.version LIMIT :row_limit
+WHERE v.artifact_id = :artifact_id /* and m.name within */ ORDER BY m.name, v.version LIMIT :row_limit

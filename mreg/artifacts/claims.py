@@ -1,0 +1,123 @@
+"""Claims: the blobs that a caller of a server has uploaded for a model, and may use in a new version of it.
+
+A claim is an empty blob of the store with a name of its own, so that it survives a restart of the server, and all
+servers of a store share it::
+
+    uploads/<caller>/<model>/<64 hex digits of the blob>-<its size>
+
+Caller and model are digests of their names. A blob is durable before it is claimed; the claim alone need not survive a
+power loss, since its blob can be uploaded again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mreg.artifacts.backend import BlobBackend, BlobStat
+from mreg.artifacts.hashing import digest_of
+from mreg.artifacts.parallel import in_order
+from mreg.domain.digest import Digest
+from mreg.domain.names import ModelName
+
+VALID = timedelta(hours=24)
+"""Time for which a claim can be used."""
+
+ROOT = "uploads/"
+
+AT_ONCE = 32
+"""Number of claims in a bucket that are added or removed in parallel."""
+
+_KEY = re.compile(r"uploads/[0-9a-f]{32}/[0-9a-f]{32}/([0-9a-f]{64})-(0|[1-9][0-9]{0,18})")
+
+
+@dataclass(frozen=True, slots=True)
+class Uploader:
+    """A caller who uploads blobs for a model; nobody else can use or continue these uploads."""
+
+    caller: str
+    model: ModelName
+
+    def unfinished(self, digest: Digest, number: int) -> str:
+        """Return the name of an unfinished upload of a blob, of which several can be in progress."""
+        own = "\0".join((self.caller, self.model.value, str(digest), str(number)))
+        return f"{self.beginning}{_named(own)[:16]}"
+
+    @property
+    def beginning(self) -> str:
+        """Beginning of the names of the caller's unfinished uploads of all models."""
+        return _named(self.caller)[:8]
+
+    @property
+    def prefix(self) -> str:
+        """Beginning of the keys of the claims."""
+        return f"{ROOT}{_named(self.caller)}/{_named(self.model.value)}/"
+
+
+class Claims:
+    """The claims in a backend."""
+
+    def __init__(self, backend: BlobBackend) -> None:
+        self._backend = backend
+
+    def add(self, uploader: Uploader, digest: Digest, size: int) -> None:
+        """Claim a blob that is in the store; an existing claim is renewed."""
+        self._backend.mark(_key(uploader, digest, size))
+
+    def add_many(self, uploader: Uploader, sizes: Mapping[Digest, int]) -> None:
+        """Claim blobs that are in the store; see `add`."""
+        keys = [_key(uploader, digest, size) for digest, size in sizes.items()]
+        for _ in in_order(self._backend.mark, keys, at_once=AT_ONCE if self._backend.remote else 1):
+            pass
+
+    def of(self, uploader: Uploader, now: datetime) -> dict[Digest, int]:
+        """Return the sizes of the claimed blobs by digest."""
+        return {
+            digest: size
+            for key, found in self._backend.list(uploader.prefix)
+            if found.modified >= now - VALID
+            for digest, size in _read(key)
+        }
+
+    def size(self, uploader: Uploader, digest: Digest, now: datetime) -> int | None:
+        """Return the size of a blob if it is claimed."""
+        for key, found in self._backend.list(f"{uploader.prefix}{digest.value}-"):
+            for _, size in _read(key):
+                if found.modified >= now - VALID:
+                    return size
+        return None
+
+    def remove(self, uploader: Uploader, digests: Collection[Digest]) -> None:
+        """Remove the claims of blobs that a version has now; idempotent."""
+        keys = (
+            key for key, _ in self._backend.list(uploader.prefix) if any(digest in digests for digest, _ in _read(key))
+        )
+        for _ in in_order(self._backend.delete, list(keys), at_once=AT_ONCE if self._backend.remote else 1):
+            pass
+
+    def all(self) -> Iterator[tuple[str, BlobStat, Digest]]:
+        """Yield every claim with its key and its blob, valid or not; other files are skipped."""
+        for key, found in self._backend.list(ROOT):
+            for digest, _ in _read(key):
+                yield key, found, digest
+
+
+def is_claim(key: str) -> bool:
+    """Return whether a key is that of a claim."""
+    return _KEY.fullmatch(key) is not None
+
+
+def _key(uploader: Uploader, digest: Digest, size: int) -> str:
+    return f"{uploader.prefix}{digest.value}-{size}"
+
+
+def _read(key: str) -> Iterator[tuple[Digest, int]]:
+    match = _KEY.fullmatch(key)
+    if match is not None:
+        yield Digest.sha256(match[1]), int(match[2])
+
+
+def _named(name: str) -> str:
+    return digest_of(name.encode("utf-8", "surrogatepass")).value[:32]

@@ -1,0 +1,408 @@
+"""Uploads of blobs to a server, and versions that are made of uploaded blobs.
+
+A version can have a blob only if its caller has sent the bytes, or may read them: as the artifact of a version, or as a
+file of a recent version of the same model. All other blobs count as missing, whether the store has them or not, so that
+no caller learns of other blobs or obtains them by their digests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mreg.artifacts.claims import Uploader
+from mreg.artifacts.hashing import check_received
+from mreg.catalog.stored_artifacts import artifacts_of_versions
+from mreg.domain.digest import Digest
+from mreg.domain.manifest import BYTES_LIMIT, Manifest
+from mreg.domain.model import ArtifactKind, ModelStage, ModelVersion, Source
+from mreg.domain.paths import check_artifact_name
+from mreg.domain.text import counted, quoted
+from mreg.errors import BadInput, BlobsMissing, Corrupt, MregError, Unavailable
+from mreg.registry.outgoing import existing_only
+from mreg.registry.push import Found, add_pushed
+from mreg.registry.storing import begin_storing
+from mreg.results.uploads import NeededBlob, UploadState
+
+if TYPE_CHECKING:
+    from mreg.artifacts.backend import Chunk
+    from mreg.artifacts.partial_upload import PartialUpload
+    from mreg.artifacts.stream_upload import StreamUpload
+    from mreg.artifacts.upload import Stored
+    from mreg.catalog.reader import Reader
+    from mreg.catalog.stored_artifacts import StoredArtifact
+    from mreg.domain.metadata import VersionMetadata
+    from mreg.domain.names import ModelName
+    from mreg.registry.registry import Reference
+    from mreg.registry.session import Session
+
+RECENT = 10
+"""Number of versions of a model whose files a new version can have without another upload."""
+
+NAMED = 1_000
+"""Maximum number of missing blobs that an error names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadedArtifact:
+    """The artifact of a new version whose blobs were uploaded.
+
+    Attributes:
+        digest: Digest of the file, or of the folder's manifest.
+    """
+
+    kind: ArtifactKind
+    name: str
+    digest: Digest
+
+    def __post_init__(self) -> None:
+        check_artifact_name(self.name)
+
+
+def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+    """Return the blobs that the caller must upload before a version of the model can have them.
+
+    Args:
+        blobs: Sizes by digest. A blob of another size counts as missing.
+
+    Raises:
+        OutsideScope: The name of the model is outside the scope, whether a model has it or not.
+    """
+    _check_name(session, model)
+    begin_storing(session)
+    usable = _usable(session, model, blobs)
+    return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
+
+
+def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
+    """Store a small blob for a version of the model, durable and verified.
+
+    Raises:
+        BadInput: The bytes have another digest.
+        Unavailable: The store cannot be written.
+    """
+    _begin(session, model)
+    session.artifacts().put_blob(digest, data)
+    return _claimed(session, model, digest, len(data))
+
+
+def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
+    """Store many small blobs for a version of the model, durable and verified.
+
+    Raises:
+        BadInput: The bytes of one have another digest; then none is stored.
+        Unavailable: The store cannot be written.
+    """
+    _begin(session)
+    store = session.artifacts()
+    store.put_many(blobs)
+    store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
+
+
+@contextmanager
+def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> Iterator[IncomingBlob]:
+    """Yield the upload of a blob for a version of the model; its bytes are discarded if it does not finish.
+
+    Args:
+        size: Expected number of bytes, 0 if unknown.
+
+    Raises:
+        Unavailable: The store has too little free space, or cannot be written.
+    """
+    _begin(session, model)
+    with session.artifacts().open_upload(size) as upload:
+        yield IncomingBlob(session, model, digest, upload)
+
+
+def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
+    """Return how much of a blob the caller has uploaded for the model."""
+    store, uploader = session.artifacts(), Uploader(session.actor(), model)
+    size = store.claims.size(uploader, digest, session.now())
+    if size is not None:
+        return UploadState(digest=digest, offset=size, complete=True)
+    return UploadState(digest=digest, offset=store.arrived(uploader, digest), complete=False)
+
+
+@contextmanager
+def continue_blob(
+    session: Session, model: ModelName, digest: Digest, *, length: int, start: int
+) -> Iterator[IncomingPart]:
+    """Yield a request of the upload of a blob in several requests; the bytes that arrive stay for the next one.
+
+    Args:
+        length: Size of the blob in bytes.
+        start: Number of bytes that the client believes to have arrived.
+
+    Raises:
+        Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
+        Unavailable: The store has too little free space, or cannot be written.
+    """
+    _begin(session)
+    uploader = Uploader(session.actor(), model)
+    store = session.artifacts()
+    with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
+        yield IncomingPart(session, model, digest, length, upload)
+
+
+class IncomingPart:
+    """Receives a part of a blob; see `continue_blob`."""
+
+    def __init__(self, session: Session, model: ModelName, digest: Digest, length: int, upload: PartialUpload) -> None:
+        self._session, self._model, self._digest = session, model, digest
+        self._length, self._upload = length, upload
+
+    def write(self, chunk: Chunk) -> None:
+        """Receive the next bytes, which the caller must not change afterwards.
+
+        Raises:
+            BadInput: There are more bytes than the blob has.
+            Unavailable: The bytes cannot be written.
+        """
+        self._upload.write(chunk)
+
+    def finish(self) -> UploadState:
+        """Make the blob durable in the store if it is complete.
+
+        Raises:
+            BadInput: The bytes have another digest; they are removed.
+            Unavailable: The store cannot be written; the bytes stay.
+        """
+        offset = self._upload.finish()
+        if offset is not None:
+            return UploadState(digest=self._digest, offset=offset, complete=False)
+        return _claimed(self._session, self._model, self._digest, self._length)
+
+
+class IncomingBlob:
+    """Receives a blob; see `open_blob`."""
+
+    def __init__(self, session: Session, model: ModelName, digest: Digest, upload: StreamUpload) -> None:
+        self._session, self._model, self._digest, self._upload = session, model, digest, upload
+
+    def write(self, chunk: Chunk) -> None:
+        """Receive the next bytes, which the caller must not change afterwards.
+
+        Raises:
+            Unavailable: The bytes cannot be written.
+        """
+        self._upload.write(chunk)
+
+    def finish(self) -> UploadState:
+        """Make the complete blob durable in the store.
+
+        Raises:
+            BadInput: The bytes have another digest.
+            Unavailable: The store cannot be written.
+        """
+        check_received(self._digest, self._upload.digest())
+        self._upload.store()
+        return _claimed(self._session, self._model, self._digest, self._upload.size)
+
+
+def _check_name(session: Session, model: ModelName) -> None:
+    session.scope.check_name(model, "upload to")
+
+
+def _begin(session: Session, model: ModelName) -> None:
+    _check_name(session, model)
+    if session.artifacts().missing:
+        begin_storing(session)
+
+
+def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
+    session.artifacts().claims.add(Uploader(session.actor(), model), digest, size)
+    return UploadState(digest=digest, offset=size, complete=True)
+
+
+def push_uploaded(
+    session: Session,
+    name: ModelName,
+    artifact: UploadedArtifact,
+    metadata: VersionMetadata,
+    *,
+    stage: ModelStage | str | None = None,
+    parent: Reference | None = None,
+    source: Source | None = None,
+    existing: bool = False,
+) -> ModelVersion:
+    """Add uploaded blobs as the next version of a model; otherwise like `mreg.registry.push.push`.
+
+    Args:
+        source: Code and environment of the training, as the client recorded them.
+
+    Raises:
+        BlobsMissing: A blob must be uploaded first.
+        BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
+    """
+    _check_name(session, name)
+    stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
+    first = _stored(session, name, artifact, again=False)
+    found = Found(artifact.name, metadata.format or _format(session, artifact, first), source or Source(), "")
+    done = [first]
+
+    def put() -> Stored:
+        return done.pop() if done else _stored(session, name, artifact, again=True)
+
+    version = add_pushed(
+        session,
+        name,
+        put,
+        metadata,
+        found,
+        stage=stage,
+        parent=parent,
+        new_model=not existing_only(session, existing),
+    )
+    with suppress(MregError):  # a claim that stays expires
+        session.artifacts().claims.remove(Uploader(session.actor(), name), first.blobs)
+    return version
+
+
+def _stored(session: Session, model: ModelName, artifact: UploadedArtifact, *, again: bool) -> Stored:
+    """Return the artifact in the store, after checking that the caller may use each of its blobs.
+
+    Args:
+        again: A gc has removed blobs since the first check: check that the store has each blob.
+    """
+    from mreg.artifacts.upload import Stored
+
+    usable = _usable(session, model, [artifact.digest])
+    size = usable.sizes.get(artifact.digest)
+    if size is None:
+        raise _missing([artifact.digest])
+    if artifact.kind is ArtifactKind.FILE:
+        if size == 0:
+            raise BadInput("the file is empty (0 bytes)", hint="check the program that sent it")
+        sizes, total, count = {artifact.digest: size}, size, 1
+    else:
+        manifest = _manifest(session, artifact.digest, size)
+        sizes = _checked(session, model, artifact.digest, manifest, usable)
+        sizes[artifact.digest] = size
+        total, count = manifest.size, len(manifest.entries)
+    if again and (gone := [digest for digest, size in sizes.items() if session.artifacts().size(digest) != size]):
+        raise _missing(gone)
+    return Stored(
+        kind=artifact.kind,
+        digest=artifact.digest,
+        size_bytes=total,
+        file_count=count,
+        blobs=frozenset(sizes),
+        new_files=0,
+    )
+
+
+def _manifest(session: Session, digest: Digest, size: int) -> Manifest:
+    """Return the manifest that a caller uploaded.
+
+    Raises:
+        BadInput: It is not the canonical form of a manifest.
+    """
+    if size > BYTES_LIMIT:
+        raise BadInput(f"invalid manifest {digest}: it has {size} bytes; the limit is {BYTES_LIMIT}")
+    data = session.artifacts().manifest_bytes(digest)
+    try:
+        return Manifest.parse(data)
+    except Corrupt as error:
+        raise BadInput(f"cannot use {digest} as a manifest: {error.message}", hint="upload a manifest") from None
+
+
+def _checked(
+    session: Session, model: ModelName, digest: Digest, manifest: Manifest, known: _Usable
+) -> dict[Digest, int]:
+    """Return the sizes of the files of an uploaded folder.
+
+    Raises:
+        BlobsMissing: A file must be uploaded first.
+        BadInput: The folder is empty, or a file has another size than the manifest says.
+    """
+    from mreg.artifacts.folder_upload import refuse_empty
+
+    refuse_empty(manifest.entries)
+    sizes = {entry.digest: entry.size for entry in manifest.entries}
+    if digest in known.folders:
+        return sizes
+    usable = _usable(session, model, sizes).sizes
+    missing = [entry for entry in sizes if entry not in usable]
+    if missing:
+        raise _missing(missing)
+    for entry in manifest.entries:
+        if usable[entry.digest] != entry.size:
+            raise BadInput(
+                f"invalid manifest {digest}: expected {usable[entry.digest]} bytes for {quoted(entry.path)}, "
+                f"got {entry.size}"
+            )
+    return sizes
+
+
+def _missing(blobs: Collection[Digest]) -> BlobsMissing:
+    shown = [str(digest) for digest in sorted(blobs, key=str)[:NAMED]]
+    return BlobsMissing(
+        f"{counted(len(blobs), 'blob')} must be uploaded first: {shown[0]}{', ...' if len(blobs) > 1 else ''}",
+        hint="upload the blobs, then create the version again",
+        blobs=shown,
+        count=len(blobs),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """Blobs that a caller may use in a version of a model.
+
+    Attributes:
+        sizes: Their sizes in bytes.
+        folders: Manifests of folders that the caller may read completely.
+    """
+
+    sizes: dict[Digest, int] = field(default_factory=dict)
+    folders: set[Digest] = field(default_factory=set)
+
+
+def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
+    """Return those of the blobs that the caller may use in a version of the model."""
+    store, usable = session.artifacts(), _Usable()
+    claimed = store.claims.of(Uploader(session.actor(), model), session.now())
+    usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
+
+    def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:
+        found = reader.model(model)
+        recent = reader.versions(found, limit=RECENT) if found else ()
+        manifests = dict.fromkeys(one.artifact.digest for one in recent if one.artifact.kind is ArtifactKind.FOLDER)
+        return list(artifacts_of_versions(reader, digests)), list(manifests)
+
+    artifacts, manifests = session.catalog.read(read)
+    for artifact in artifacts:
+        if artifact.kind is ArtifactKind.FILE:
+            usable.sizes[artifact.digest] = artifact.size_bytes
+            continue
+        usable.folders.add(artifact.digest)
+        if artifact.digest not in usable.sizes and (size := store.size(artifact.digest)) is not None:
+            usable.sizes[artifact.digest] = size
+    wanted = {digest for digest in digests if digest not in usable.sizes}
+    for manifest in manifests:
+        if not wanted:
+            break
+        with suppress(Corrupt, Unavailable):  # damage of an earlier version must not block a new one
+            for entry in store.manifest(manifest).entries:
+                if entry.digest in wanted:
+                    usable.sizes[entry.digest] = entry.size
+                    wanted.discard(entry.digest)
+    return usable
+
+
+def _format(session: Session, artifact: UploadedArtifact, stored: Stored) -> str:
+    """Return the detected format of an uploaded artifact, or ``unknown``."""
+    from mreg.artifacts.format import FOLDER_FILES, folder_format
+
+    store = session.artifacts()
+    if artifact.kind is ArtifactKind.FILE:
+        return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
+    manifest = store.manifest(artifact.digest)
+    paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
+    top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
+    return folder_format(
+        {path.partition("/")[0] for path in paths},
+        list(top)[:FOLDER_FILES],
+        lambda name: store.format_of(top[name].digest, top[name].size, name),
+    )

@@ -1,0 +1,330 @@
+"""Blobs of a model on a server, by their digests: uploads for a new version, and downloads of one version.
+
+A blob can be uploaded for any version of the model. It can be read once a version has it. Every byte that is read is
+verified by `mreg.artifacts.store`; the server verifies every byte that it receives.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, ContinuedUpload, Unfinished
+from mreg.artifacts.parallel import in_order
+from mreg.domain.digest import Digest, digest_of_key
+from mreg.errors import BadInput, BlobsMissing, Conflict, MregError, NotAllowed, NotFound, Unavailable
+from mreg.remote.problems import unexpected_answer
+from mreg.remote.references import model_path, version_path
+from mreg.wire.batches import encode_batch, encode_digests
+
+if TYPE_CHECKING:
+    from mreg.domain.names import ModelName, VersionRef
+    from mreg.remote.connection import Connection
+    from mreg.remote.response import Response
+
+SMALL_AT_ONCE = 8
+"""Number of small blobs that are sent in parallel."""
+
+ASKED_BLOBS = 1_000
+ASKED_BYTES = 16 << 20
+"""Number and total size of small blobs that are held in memory while the server is asked which of them are missing."""
+
+BATCHED_BYTES = 256 << 10
+BATCH_BYTES = 4 << 20
+BATCH_READ = 96
+"""Blobs up to the first size are sent and fetched together, up to the second in a request, and read by that number."""
+
+UNASKED_BYTES = 64 << 10
+"""Up to this size, a single blob is sent without asking whether the server has it: both cost one request."""
+
+FIRST_PIECE = 8 << 20
+LARGEST_PIECE = 128 << 20
+"""Sizes of the pieces of a large blob, each of which the server acknowledges."""
+
+PIECE_SECONDS = 2.0
+"""Time that a piece should take: later pieces are larger or smaller. It is also how often progress is reported."""
+
+ATTEMPTS = 5
+"""Number of failed requests in a row, without a byte in between, after which a transfer gives up."""
+
+PAUSE_SECONDS = 0.25
+"""Pause after the first failed request; it doubles with each."""
+
+OFFSET, LENGTH = "Upload-Offset", "Upload-Length"
+BYTES = "application/octet-stream"
+
+
+class HttpBlobs(BlobBackend):
+    """The blobs of a model on a server.
+
+    Args:
+        model: The model of a new version whose blobs are sent.
+        version: The version whose blobs can be read (default: none).
+    """
+
+    remote = True
+    batch_bytes, batch_blobs, batched_bytes = BATCH_BYTES, BATCH_READ, BATCHED_BYTES
+
+    def __init__(self, connection: Connection, model: ModelName, version: VersionRef | None = None) -> None:
+        self._connection = connection
+        self._model = model
+        self._version = version
+
+    @property
+    def url(self) -> str:
+        return str(self._connection.address)
+
+    # Writing
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        digest = _digest(key)
+        if len(data) > UNASKED_BYTES and not self.missing_of({digest: len(data)}):
+            return False
+        self._put(digest, data)
+        return True
+
+    def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
+        new = 0
+        for asked in _batches(((_digest(key), data) for key, data in blobs), ASKED_BLOBS, ASKED_BYTES):
+            missing = self.missing_of({digest: len(data) for digest, data in asked.items()})
+            needed = [(digest, data) for digest, data in asked.items() if digest in missing]
+            small = ((digest, data) for digest, data in needed if len(data) <= BATCHED_BYTES)
+            batches = [*_batches(small, ASKED_BLOBS, BATCH_BYTES)]
+            batches += [{digest: data} for digest, data in needed if len(data) > BATCHED_BYTES]
+            with closing(in_order(self._put_batch, batches, at_once=SMALL_AT_ONCE)) as sent:
+                for _ in sent:
+                    pass
+            new += len(needed)
+        return new
+
+    def _put_batch(self, blobs: dict[Digest, bytes]) -> None:
+        if len(blobs) == 1:
+            self._put(*next(iter(blobs.items())))
+            return
+        path, headers = model_path(self._model, "blobs"), {"Content-Type": BYTES}
+        with self._connection.request("POST", path, body=encode_batch(blobs), headers=headers, repeatable=True) as sent:
+            sent.json()
+
+    def missing_of(self, blobs: dict[Digest, int]) -> set[Digest]:
+        """Return those of the blobs, by their sizes, that must be sent before a version can have them."""
+        body = {"blobs": [{"digest": str(digest), "size": size} for digest, size in blobs.items()]}
+        opened = self._connection.call("POST", model_path(self._model, "blobs", "missing"), body=body, repeatable=True)
+        try:
+            return {Digest.parse(item["digest"]) for item in opened.result}
+        except (TypeError, KeyError, BadInput):
+            raise unexpected_answer(200, self.url, "it is not a list of blobs") from None
+
+    def _put(self, digest: Digest, data: bytes) -> None:
+        path = model_path(self._model, "blobs", str(digest))
+        with self._connection.request("PUT", path, body=data, headers={"Content-Type": BYTES}, repeatable=True) as sent:
+            sent.json()
+
+    def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
+        """See `mreg.artifacts.backend.SupportsContinuing`."""
+        digest = _digest(key)
+        if not self.missing_of({digest: size}):
+            return None
+        return _Upload(self, self._connection, model_path(self._model, "blobs", str(digest)), digest, size)
+
+    def delete(self, key: str) -> None:
+        raise NotAllowed(f"{self.url} removes blobs that no version has by itself", hint="mreg gc", key=key)
+
+    def unfinished(self) -> Iterator[Unfinished]:
+        yield from ()  # the server removes them
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """Do nothing: see `unfinished`."""
+
+    # Reading
+
+    def open(self, key: str, start: int = 0, length: int | None = None) -> BinaryIO:
+        return cast("BinaryIO", _Reader(self, _digest(key), start, length))
+
+    def read(self, digest: Digest, start: int, length: int | None) -> Response | None:
+        """Send the request for a range of a blob; return None if the blob ends before it.
+
+        Raises:
+            NotFound: The version does not have the blob.
+        """
+        if self._version is None:
+            raise NotFound(f"no version has the blob {digest}", kind="blob")
+        headers = {}
+        if start or length is not None:
+            headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
+        path = version_path(self._version, "blobs", str(digest))
+        response = self._connection.request("GET", path, headers=headers, accept=BYTES, expect=(416,))
+        if response.status == 416:
+            response.close()
+            return None
+        if start and response.status != 206:
+            response.close()
+            raise unexpected_answer(response.status, self.url, "it is not the range that was requested")
+        return response
+
+    def open_many(self, requests: Sequence[BlobRequest]) -> Iterator[bytes]:
+        """See `mreg.artifacts.backend.SupportsBatches`."""
+        if self._version is None:
+            raise NotFound("no version has the blobs", kind="blob")
+        query = {"digests": encode_digests(request.digest for request in requests)}
+        path = version_path(self._version, "blobs")
+        with self._connection.request("GET", path, query=query, accept=BYTES) as response:
+            for request in requests:
+                data = bytearray()
+                while len(data) < request.size and (more := response.read(request.size - len(data))):
+                    data += more
+                yield bytes(data)
+
+    def stat(self, key: str) -> BlobStat | None:
+        if self._version is None:
+            return None
+        path = version_path(self._version, "blobs", str(_digest(key)))
+        try:
+            with self._connection.request("HEAD", path, accept=BYTES) as response:
+                size = response.headers.get("Content-Length", "")
+        except NotFound:
+            return None
+        # The server does not say when it was stored.
+        return BlobStat(size=int(size), modified=datetime.fromtimestamp(0, UTC)) if size.isdecimal() else None
+
+    def list(self, prefix: str) -> Iterator[tuple[str, BlobStat]]:  # noqa: ARG002  a server lists none
+        yield from ()
+
+
+class _Upload(ContinuedUpload):
+    """The upload of a large blob in pieces. The server knows how many bytes have arrived, also after a restart."""
+
+    def __init__(self, blobs: HttpBlobs, connection: Connection, path: str, digest: Digest, size: int) -> None:
+        self._blobs, self._connection, self._path = blobs, connection, path
+        self._digest, self._size = digest, size
+        self._piece = FIRST_PIECE
+        self.start = self._offset()
+
+    def _offset(self) -> int:
+        """Return the number of bytes that the server has."""
+        try:
+            with self._connection.request("HEAD", self._path) as response:
+                return self._told(response)
+        except NotFound:
+            return 0
+
+    def _told(self, response: Response) -> int:
+        text = response.headers.get(OFFSET, "")
+        if not text.isdecimal() or len(text) > 19 or int(text) > self._size:
+            raise unexpected_answer(response.status, self._blobs.url, f"its header {OFFSET} is invalid")
+        return int(text)
+
+    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+        offset, failures = self.start, 0
+        while offset < self._size:
+            try:
+                arrived = self._send_piece(offset, chunks)
+            except (Unavailable, Conflict) as error:
+                failures += 1
+                if failures == ATTEMPTS or not _is_temporary(error):
+                    raise
+                time.sleep(PAUSE_SECONDS * 2.0 ** (failures - 1))
+                arrived = self._offset()
+                if arrived == 0 and not self._blobs.missing_of({self._digest: self._size}):
+                    arrived = self._size  # the answer to the last piece was lost
+                if arrived > offset:
+                    failures = 0
+            advance(arrived - offset)
+            offset = arrived
+        return True
+
+    def _send_piece(self, offset: int, chunks: Callable[[int], Iterator[bytes]]) -> int:
+        length = min(self._piece, self._size - offset)
+        began = time.monotonic()
+
+        def body() -> Iterator[bytes]:
+            left = length
+            with closing(chunks(offset)) as found:  # type: ignore[type-var]
+                for chunk in found:
+                    yield chunk[:left]
+                    left -= len(chunk)
+                    if left <= 0:
+                        return
+
+        headers = {OFFSET: str(offset), LENGTH: str(self._size), "Content-Type": BYTES}
+        with self._connection.request("PATCH", self._path, body=body, length=length, headers=headers) as response:
+            arrived = self._told(response)
+            for _ in response.chunks():
+                pass
+        seconds = max(time.monotonic() - began, 0.001)
+        self._piece = int(min(max(length / seconds * PIECE_SECONDS, FIRST_PIECE), 2 * self._piece, LARGEST_PIECE))
+        return arrived
+
+
+class _Reader(io.RawIOBase):
+    """A range of a blob as a stream, which is requested again from where the connection failed."""
+
+    def __init__(self, blobs: HttpBlobs, digest: Digest, start: int, length: int | None) -> None:
+        self._blobs, self._digest = blobs, digest
+        self._place, self._left = start, length
+        self._failures = 0
+        self._response = blobs.read(digest, start, length)
+        self._total = None if self._response is None else self._response.length
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        data = self._read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def _read(self, size: int) -> bytes:
+        while self._response is not None:
+            try:
+                data = self._response.read(size)
+            except Unavailable as error:
+                self._failures += 1
+                if self._failures == ATTEMPTS or not error.details.get("cut"):
+                    raise
+                time.sleep(PAUSE_SECONDS * 2.0 ** (self._failures - 1))
+                self._response = self._blobs.read(self._digest, self._place, self._left)
+                continue
+            if data:
+                self._failures = 0
+                self._place += len(data)
+                if self._left is not None:
+                    self._left -= len(data)
+            return data
+        return b""
+
+    def close(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response = None
+        super().close()
+
+
+def _digest(key: str) -> Digest:
+    digest = digest_of_key(key)
+    if digest is None:
+        raise BadInput(f"invalid key of a blob: {key}")
+    return digest
+
+
+def _batches(blobs: Iterable[tuple[Digest, bytes]], count: int, total: int) -> Iterator[dict[Digest, bytes]]:
+    """Yield the blobs in parts of limited number and size, equal blobs of a part once."""
+    batch: dict[Digest, bytes] = {}
+    size = 0
+    for digest, data in blobs:
+        if batch and (len(batch) == count or size + len(data) > total):
+            yield batch
+            batch, size = {}, 0
+        batch[digest] = data
+        size += len(data)
+    if batch:
+        yield batch
+
+
+def _is_temporary(error: MregError) -> bool:
+    """Return whether an upload can continue after an error."""
+    return not isinstance(error, BlobsMissing) and error.details.get("status") not in (401, 403)

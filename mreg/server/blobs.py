@@ -1,0 +1,146 @@
+"""Routes of blobs: which are missing, uploads, and downloads by digest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Header, Path
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from mreg.domain.digest import Digest
+from mreg.domain.stored import SIZE_LIMIT
+from mreg.errors import BadInput
+from mreg.results.tokens import Role
+from mreg.results.uploads import UploadState
+from mreg.server import schemas
+from mreg.server.download import BYTES, download_blob
+from mreg.server.envelopes import EnvelopeRoute
+from mreg.server.models import Body
+from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
+from mreg.server.problems import too_large
+from mreg.server.receiving import CHUNK_BYTES, UPLOADS, announced_size, feed_body, on_threads, refuse_compression
+from mreg.server.schemas import responses
+
+if TYPE_CHECKING:
+    from mreg.server.settings import ServerSettings
+
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
+
+BLOBS_LIMIT = 10_000
+"""Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""
+
+BYTES_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+"""The request of an upload in the OpenAPI document."""
+
+
+class Blob(Body):
+    """A blob of a new version."""
+
+    digest: str = Field(examples=[f"sha256:{'0' * 64}"])
+    size: int = Field(ge=0, le=SIZE_LIMIT, description="size in bytes", examples=[93374])
+
+
+class Blobs(Body):
+    """The blobs of a new version."""
+
+    blobs: list[Blob] = Field(max_length=BLOBS_LIMIT)
+
+
+async def _digest(
+    digest: Annotated[
+        str, Path(description="sha256: and 64 hexadecimal digits in lower case.", examples=[f"sha256:{'0' * 64}"])
+    ],
+) -> Digest:
+    return Digest.parse(decoded(digest))
+
+
+BlobDigest = Annotated[Digest, Depends(_digest)]
+
+
+@router.post("/models/{model}/blobs/missing", responses=responses(list[schemas.NeededBlob]))
+def missing_blobs(model: Model, body: Blobs, registry: RegistryOf) -> JSONResponse:
+    """List the blobs that must be uploaded before a version of the model can have them.
+
+    A blob is not listed if the caller has uploaded it for this model within 24 hours, if it is the artifact of a
+    version that the caller may read, or a file of one of the last 10 versions of this model. The model need not exist.
+    """
+    blobs: dict[Digest, int] = {}
+    for blob in body.blobs:
+        digest = Digest.parse(blob.digest)
+        if blobs.setdefault(digest, blob.size) != blob.size:
+            raise BadInput(f"two sizes of the blob {digest}", hint="send each blob once")
+    return json_response(registry.missing_blobs(model, blobs))
+
+
+@router.put("/models/{model}/blobs/{digest}", responses=responses(schemas.UploadState), openapi_extra=BYTES_BODY)
+async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, request: Request) -> JSONResponse:
+    """Upload a blob in one request; its bytes are kept only if they have the digest.
+
+    For 24 hours, the caller can create versions of the model that have the blob.
+    """
+    refuse_compression(request)
+    size = announced_size(request)
+    with UPLOADS.slot():
+        if 0 < size <= CHUNK_BYTES:
+            parts: list[bytes] = []
+            await feed_body(request, parts.append)
+            return json_response(await run_sync(registry.store_blob, model, digest, b"".join(parts)))
+        async with on_threads(registry.open_blob(model, digest, size)) as blob:
+            await feed_body(request, blob.write)
+            return json_response(await run_sync(blob.finish))
+
+
+@router.get(
+    "/models/{model}/blobs/{digest}",
+    responses=responses(schemas.UploadState),
+    dependencies=[requires_role(Role.WRITER)],
+)
+def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf) -> JSONResponse:
+    """Return how much of a blob the caller has uploaded for the model; the header ``Upload-Offset`` has it, too."""
+    return _state_response(registry.upload_state(model, digest))
+
+
+@router.patch("/models/{model}/blobs/{digest}", responses=responses(schemas.UploadState), openapi_extra=BYTES_BODY)
+async def continue_blob(
+    model: Model,
+    digest: BlobDigest,
+    registry: RegistryOf,
+    request: Request,
+    upload_offset: Annotated[int, Header(ge=0, le=SIZE_LIMIT, description="Number of bytes that have arrived.")],
+    upload_length: Annotated[int, Header(ge=0, le=SIZE_LIMIT, description="Size of the complete blob in bytes.")],
+) -> JSONResponse:
+    """Upload the next bytes of a blob; the upload is complete when all have arrived and have the digest.
+
+    Bytes of an interrupted request stay for 24 hours: ``HEAD`` returns their number, from which the next request
+    continues. If another number of bytes has arrived, the answer is 409, and ``details`` has the ``offset``.
+    """
+    refuse_compression(request)
+    settings: ServerSettings = request.app.state.settings
+    if upload_length > settings.upload_limit:
+        raise too_large(settings.upload_limit)
+    if announced_size(request) > upload_length - upload_offset:
+        raise BadInput(f"the upload is too long: expected {upload_length} bytes")
+    with UPLOADS.slot():
+        async with on_threads(registry.continue_blob(model, digest, length=upload_length, start=upload_offset)) as blob:
+            await feed_body(request, blob.write)
+            return _state_response(await run_sync(blob.finish))
+
+
+def _state_response(state: UploadState) -> JSONResponse:
+    response = json_response(state)
+    response.headers["Upload-Offset"] = str(state.offset)
+    return response
+
+
+@router.get("/models/{model}/versions/{version}/blobs/{digest}", responses=BYTES)
+async def get_blob(version: Version, digest: BlobDigest, registry: RegistryOf, request: Request) -> Response:
+    """Download a blob of a version: a file, or the manifest of a folder; supports ranges and entity tags."""
+    return await download_blob(request, registry, version, digest)

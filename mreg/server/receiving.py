@@ -1,0 +1,82 @@
+"""Bodies that are processed while they are received.
+
+While a thread hashes and writes one chunk, the event loop collects the next, so memory is bounded for any size and a
+slow client occupies no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from typing import TypeVar
+
+import anyio
+from anyio.to_thread import run_sync
+from starlette.requests import ClientDisconnect, Request
+
+from mreg.errors import MregError
+from mreg.server.concurrency import ConcurrencyLimit
+from mreg.server.problems import Refused
+
+T = TypeVar("T")
+
+CHUNK_BYTES = 1 << 20
+"""Size of the chunks that a thread processes; smaller chunks would be slower."""
+
+UPLOADS = ConcurrencyLimit("uploads", 64)
+"""Each upload holds an open file and a few megabytes."""
+
+
+def is_json(content_type: str) -> bool:
+    """Return whether a body is JSON, by its ``Content-Type``."""
+    return content_type.partition(";")[0].strip().lower() == "application/json"
+
+
+def announced_size(request: Request) -> int:
+    """Return the ``Content-Length`` of a request, 0 if it is unknown."""
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < 20 else 0
+
+
+def refuse_compression(request: Request) -> None:
+    """Raise `Refused` if a body is compressed: a few bytes of it could become gigabytes."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Refused(415, "no_form", "a compressed upload is not accepted", hint="send it without Content-Encoding")
+
+
+async def feed_body(request: Request, feed: Callable[[bytes], None]) -> None:
+    """Parse the whole body: each chunk in a thread, while the next is collected."""
+    parsing: asyncio.Task[None] | None = None
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async for part in request.stream():
+            parts.append(part)
+            size += len(part)
+            if size >= CHUNK_BYTES:
+                if parsing is not None:
+                    await parsing
+                parsing = asyncio.create_task(run_sync(feed, b"".join(parts)))
+                parts, size = [], 0
+        if parsing is not None:
+            await parsing
+        await run_sync(feed, b"".join(parts))
+    except ClientDisconnect:
+        raise Refused(400, "cut", "the upload was interrupted") from None
+    finally:
+        if parsing is not None and not parsing.done():  # the thread must not write to a closed upload
+            with anyio.CancelScope(shield=True), suppress(MregError):
+                await parsing
+
+
+@asynccontextmanager
+async def on_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a context manager in threads, as it may wait for disks and networks."""
+    value = await run_sync(manager.__enter__)
+    try:
+        yield value
+    finally:
+        with anyio.CancelScope(shield=True):
+            await run_sync(manager.__exit__, *sys.exc_info())
