@@ -144,5 +144,8 @@ class RemoteRegistry(Registry):
         verify = _operation("remote_upkeep.verify")
         verify_audit = _operation("remote_upkeep.verify_audit")
         gc = _operation("remote_upkeep.gc")
+        create_token = _operation("remote_tokens.create_token")
+        tokens = _operation("remote_tokens.tokens")
+        revoke_token = _operation("remote_tokens.revoke_token")
         check = _operation("remote_upkeep.check")
         examine = _operation("remote_upkeep.examine")
