@@ -95,7 +95,7 @@ def test_the_tables_of_the_page_are_generated_from_the_shapes() -> None:
 
 
 def test_every_section_is_printed_by_a_command_or_the_server() -> None:
-    assert set(SECTIONS) == {*COMMANDS, *INNER, *SERVED, "Regression"}
+    assert set(SECTIONS) == {*COMMANDS, *INNER, *SERVED, "Regression", "Identity"}
     forms = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
     assert {form.shape.__name__ for form in forms} == set(SECTIONS) - INNER - {"ProductionVersion"} | {
         "MetricDifference"
@@ -121,6 +121,8 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         command("policy", "apply", "policy.yaml")
     if section == "ImportReport":
         Path("mlruns/models").mkdir(parents=True)
+    if section == "TokenInfo":
+        command("token", "create", "ci")
     command("export", "m")
     parsed = json.loads(command(*COMMANDS[section], "--json").out)
     one = parsed[0] if isinstance(parsed, list) else parsed

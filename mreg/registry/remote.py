@@ -147,6 +147,10 @@ class RemoteRegistry(Registry):
         gc = _operation("remote_upkeep.gc")
         check = _operation("remote_upkeep.check")
         examine = _operation("remote_upkeep.examine")
+        restore = _operation("remote_refusals.restore")
+        upgrade = _operation("remote_refusals.upgrade")
+        import_mlflow = _operation("remote_refusals.import_mlflow")
+        import_hub = _operation("remote_refusals.import_hub")
 
         # Operations that follow within this branch or in those of transfers and long operations.
         for _name in sorted(Registry.__abstractmethods__ - locals().keys()):
