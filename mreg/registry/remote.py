@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Identity
-    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -84,12 +83,6 @@ class RemoteRegistry(Registry):
         from mreg.registry.remote_identity import whoami
 
         return whoami(self._session)
-
-    def reach(self) -> tuple[Check, ...]:
-        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
-        from mreg.registry.remote_identity import reach
-
-        return reach(self._session)
 
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
