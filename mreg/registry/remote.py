@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Identity
-    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -85,12 +84,6 @@ class RemoteRegistry(Registry):
 
         return whoami(self._session)
 
-    def reach(self) -> tuple[Check, ...]:
-        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
-        from mreg.registry.remote_identity import reach
-
-        return reach(self._session)
-
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
         edit = _operation("remote_edits.edit")
@@ -144,5 +137,8 @@ class RemoteRegistry(Registry):
         verify = _operation("remote_upkeep.verify")
         verify_audit = _operation("remote_upkeep.verify_audit")
         gc = _operation("remote_upkeep.gc")
+        create_token = _operation("remote_tokens.create_token")
+        tokens = _operation("remote_tokens.tokens")
+        revoke_token = _operation("remote_tokens.revoke_token")
         check = _operation("remote_upkeep.check")
         examine = _operation("remote_upkeep.examine")
