@@ -26,7 +26,7 @@ from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
 from mreg.server.ui import router as page_router
 from mreg.wire.protocol import MEDIA_TYPE
-from tests.scoped import ABSENT, HIDDEN, INSIDE, SCOPE, World, new_world
+from tests.scoped import ABSENT, HIDDEN, INSIDE, SCOPE, Template, World, copied_world
 from tests.server.conftest import Served
 
 READER, WRITER, APPROVER, ADMIN = Role
@@ -250,8 +250,8 @@ def filled(path: str, model: str) -> str:
 
 
 @pytest.fixture
-def site(registry: LocalRegistry, in_process: Callable[..., Served]) -> Iterator[Site]:
-    world = new_world(registry)
+def site(template: Template, registry: LocalRegistry, in_process: Callable[..., Served]) -> Iterator[Site]:
+    world = copied_world(template, registry)
     made = {role.name.lower(): new_token(role.name.lower(), role) for role in Role}
     made["limited"] = new_token("limited", ADMIN, SCOPE.patterns)
     registry.create_token("zz-hidden-token", role="admin")
