@@ -148,6 +148,8 @@ class MissingBlob(Corrupt):
 class DamagedBundle(Corrupt):
     """A bundle to import is damaged or truncated; the registry is not."""
 
+    subcode = "damaged_bundle"
+
 
 class Unavailable(MregError):
     """A catalog, a store or a file cannot be reached, or permission is denied."""

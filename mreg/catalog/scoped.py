@@ -25,7 +25,15 @@ def scoped_rows(connection: Connection, scope: ModelScope, statement_name: str, 
     """Return the rows of a marked statement that belong to models of a scope."""
     if not scope.limited:
         return connection.all(statement_name, **values)
-    return connection.query(_limited(statement_name, len(scope.patterns)), {**values, **scope_values(scope)})
+    sql, more = scoped_sql(statement_name, scope)
+    return connection.query(sql, {**values, **more})
+
+
+def scoped_sql(statement_name: str, scope: ModelScope) -> tuple[str, Mapping[str, Value]]:
+    """Return the SQL of a marked statement for a scope, and the values of its condition."""
+    if not scope.limited:
+        return statement(statement_name), {}
+    return _limited(statement_name, len(scope.patterns)), scope_values(scope)
 
 
 @lru_cache(maxsize=256)

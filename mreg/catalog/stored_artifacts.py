@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mreg.catalog.rows import number, read_artifact, read_reference, text
-from mreg.catalog.scoped import scoped_rows
-from mreg.catalog.statements import statement
+from mreg.catalog.rows import number, read_artifact, read_reference
+from mreg.catalog.scoped import scoped_rows, scoped_sql
 from mreg.domain.digest import Digest
 from mreg.domain.model import ArtifactKind, ModelArtifact
 from mreg.domain.names import VersionRef
@@ -62,13 +61,17 @@ def newest_artifacts(reader: Reader, limit: int) -> tuple[StoredArtifact, ...]:
 
 
 def artifacts_of_versions(reader: Reader, digests: Collection[Digest]) -> Iterator[StoredArtifact]:
-    """Yield the artifacts with these digests that a version has, of a model within the scope; some more than once."""
+    """Yield the artifacts with these digests that a version has; one can be repeated for each model that has it.
+
+    Only versions within the scope of the reader count.
+    """
     wanted = sorted(digest.value for digest in digests)
+    sql, scope = scoped_sql("versions.artifacts_in_use", reader.scope)
+    word = "AND" if reader.scope.limited else "WHERE"
     for start in range(0, len(wanted), CHUNK):
         values: dict[str, Value] = {f"d{place}": value for place, value in enumerate(wanted[start : start + CHUNK])}
         marks = ", ".join(f":{name}" for name in values)
-        rows = reader.connection.query(f"{statement('versions.artifacts_in_use')} ({marks})", values)
-        yield from (_stored(row) for row in rows if reader.scope.allows(text(row, "model_name")))
+        yield from map(_stored, reader.connection.query(f"{sql} {word} a.digest IN ({marks})", {**values, **scope}))
 
 
 def versions_of(reader: Reader, artifact: StoredArtifact, limit: int) -> tuple[VersionRef, ...]:

@@ -81,6 +81,9 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     "Configuration": {
         "init": ("profiles", "init", "Create a project file (mreg.yaml)."),
         "profile": ("profiles", "PROFILE_COMMANDS", "List, show, add, remove, check and select profiles."),
+        "login": ("login", "login", "Save a token for a server, after a check."),
+        "logout": ("login", "logout", "Remove the saved token of a server."),
+        "whoami": ("login", "whoami", "Show the name and role of your token on the server."),
         "trust": ("trust", "trust", "Trust the project file of a folder."),
         "completion": ("completion", "completion", "Print the completion script for a shell."),
         "help": ("help", "show_help", "Show the help of a command or a topic."),

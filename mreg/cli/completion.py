@@ -214,6 +214,12 @@ def _trusted(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
     return [trusted.folder for trusted in trusted_folders(os.environ)] if ctx.params.get("remove") else []
 
 
+def _logins(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
+    from mreg.profile.logins import saved_logins
+
+    return [login.origin for login in saved_logins(os.environ)]
+
+
 def _roles(ctx: typer.Context, incomplete: str) -> Offer:  # noqa: ARG001
     from mreg.results.tokens import Role
 
@@ -264,6 +270,7 @@ complete_profile = _quietly(_profiles)
 complete_role = _quietly(_roles)
 complete_token = _quietly(_tokens)
 complete_trusted = _quietly(_trusted)
+complete_login = _quietly(_logins)
 complete_help = _quietly(_help_words)
 DESCRIBING = ("zsh", "fish")
 """Shells that show a description next to a word."""

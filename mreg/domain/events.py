@@ -213,6 +213,8 @@ def without_names(event: Event, allows: Callable[[str], bool], present: str) -> 
     details = dict(event.details)
     if event.action == "model.renamed" and not allows(str(details.get("to"))):
         details["to"] = ""
+    if event.action.startswith("deployment.") and "key" in details:
+        details["key"] = ""  # begins with the hash of another event
     parent = details.get("parent")
     if isinstance(parent, str):
         details["parent"] = _without_name(parent, allows)

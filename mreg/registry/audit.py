@@ -17,6 +17,7 @@ from mreg.results.history import AuditReport
 from mreg.results.reasons import Why
 
 if TYPE_CHECKING:
+    from mreg.catalog.catalog import Catalog
     from mreg.catalog.reader import Reader
     from mreg.registry.session import Session
 
@@ -24,6 +25,15 @@ if TYPE_CHECKING:
 def verify_audit(session: Session) -> AuditReport:
     """See `mreg.Registry.verify_audit`."""
     session.scope.check_unlimited("verify the audit trail")
+    return verify_trail(session.catalog)
+
+
+def verify_trail(catalog: Catalog) -> AuditReport:
+    """Verify the audit trail of a catalog, and the stages of its versions against it.
+
+    Raises:
+        Corrupt: An event was edited, removed or moved, or a version is in another stage.
+    """
 
     def look(reader: Reader) -> AuditReport:
         count, last = 0, ""
@@ -46,7 +56,7 @@ def verify_audit(session: Session) -> AuditReport:
         _check_stages(reader, staged)
         return AuditReport(events=count, last_hash=last)
 
-    return session.catalog.read(look)
+    return catalog.read(look)
 
 
 def _replay(staged: dict[tuple[int, int], str], event: Event) -> None:

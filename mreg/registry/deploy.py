@@ -37,11 +37,11 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
     if the session is limited to some; it then learns nothing about the deployments of others.
     """
     own = tuple(session.enqueued)
-    session.enqueued.difference_update(own)
     if not session.scope.limited:
         done = _deliver(session, own, adopt=session.profile.adopts)
     else:
         done = _deliver_limited(session, own)
+    session.enqueued.difference_update(own)
     session.hook_log.deployments.extend(map(report, done))
     return tuple(done)
 

@@ -38,7 +38,7 @@ def check_destination(transfers: Transfers, destination: str | os.PathLike[str])
             artifact store; or it belongs to the data of version control; or the locale cannot encode its name.
     """
     place = os.fspath(destination)
-    check_encodable(place, "export PYTHONUTF8=1; or name another destination")
+    check_name(place)
     if transfers.profile.catalog and "://" not in transfers.profile.catalog:  # none of a server is on this machine
         catalog, wanted = os.path.realpath(transfers.profile.catalog), os.path.realpath(place)
         for own in (f"{catalog}{part}" for part in PARTS):
@@ -49,6 +49,24 @@ def check_destination(transfers: Transfers, destination: str | os.PathLike[str])
                     hint="name another destination",
                 )
     transfers.artifacts().refuse_overlap(Path(place))
+    check_repository(place)
+
+
+def check_name(place: str) -> None:
+    """Refuse a destination whose name the locale cannot encode.
+
+    Raises:
+        BadInput: The locale cannot encode it.
+    """
+    check_encodable(place, "export PYTHONUTF8=1; or name another destination")
+
+
+def check_repository(place: str) -> None:
+    """Refuse a destination in the data of version control, by any path or link.
+
+    Raises:
+        BadInput: It is there.
+    """
     repository = _repository_around(place)
     if repository:
         raise BadInput(

@@ -212,12 +212,13 @@ class LocalRegistry(Registry):
         actor: str,
         notice: Callable[[str], None] = lambda _text: None,
         hook_log: HookLog | None = None,
+        *,
         scope: ModelScope = EVERYTHING,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
 
     @property
     def scope(self) -> ModelScope:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
     from mreg.registry.registry import Registry
+    from mreg.registry.remote import RemoteRegistry
     from mreg.results.profiles import Profile
     from mreg.stores.bucket import Bucket
 
@@ -87,9 +88,16 @@ def wire_registry(
     profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
 ) -> Registry:
     """Open the registry of a loaded profile."""
-    if not profile.server:
-        return open_local(profile, notice=notice, hook_log=hook_log)
-    from mreg.registry.credentials import token_source
+    if profile.server:
+        return open_server(profile, notice=notice, hook_log=hook_log)
+    return open_local(profile, notice=notice, hook_log=hook_log)
+
+
+def open_server(
+    profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
+) -> RemoteRegistry:
+    """Open the registry of a loaded profile that names a server; nothing is sent before the first operation."""
+    from mreg.profile.credentials import token_source
     from mreg.registry.remote import RemoteRegistry
     from mreg.remote.connection import Connection
 
@@ -97,7 +105,7 @@ def wire_registry(
         profile.server,
         token=token_source(profile),
         notice=notice or (lambda _text: None),
-        insecure=True,  # loading the profile has checked that the user allows it
+        insecure=True,  # whoever made the profile has checked that the user allows it
     )
     return RemoteRegistry(connection, profile, notice, hook_log)  # type: ignore[abstract]  # see open_local
 
@@ -118,7 +126,7 @@ def open_local(
         BadInput: The profile names a server.
     """
     if profile.server:
-        from mreg.registry.next_to_catalog import needs_catalog
+        from mreg.registry.remote_refusals import needs_catalog
 
         raise needs_catalog(what, profile)
     from mreg.catalog.catalog import Catalog

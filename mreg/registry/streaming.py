@@ -144,6 +144,7 @@ def acting_as(
     actor: str,
     notice: Callable[[str], None],
     hook_log: HookLog | None = None,
+    *,
     scope: ModelScope = EVERYTHING,
 ) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
@@ -160,7 +161,13 @@ def acting_as(
         if scope.limited and scope != session.scope:
             raise BadInput(f"the registry is limited to the models {session.scope} already")
         scope = session.scope
-    catalog = session.catalog.within(scope)
     return replace(
-        session, catalog=catalog, actor=lambda: actor, notice=notice, hook_log=hook_log or HookLog(), audience=None
+        session,
+        catalog=session.catalog.within(scope),
+        actor=lambda: actor,
+        notice=notice,
+        hook_log=hook_log or HookLog(),
+        audience=None,
+        # A limited session is told about its own deployments only.
+        enqueued=set() if scope.limited else session.enqueued,
     )

@@ -38,12 +38,14 @@ class Response:
         reason: Reason phrase of the server.
         headers: Headers; names are compared without regard to case.
         is_mreg: Whether a server of mreg answered, and not a proxy or another server.
+        allow_silence: Function that sets the timeout in seconds of a server that sends nothing.
 
     Args:
         server: URL of the server, for messages.
         deadline: Time of the monotonic clock after which no more is read.
         done: Called once at the end; True if the body was read completely.
         failure: Returns the error for a body that is cut off.
+        allow_silence: The attribute.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Response:
         deadline: float,
         done: Callable[[bool], None],
         failure: Callable[[Exception], Unavailable],
+        allow_silence: Callable[[float], None],
     ) -> None:
         self.status = answer.status
         self.reason = answer.reason
@@ -61,6 +64,7 @@ class Response:
         self.is_mreg = False
         self._answer, self._server, self._deadline = answer, server, deadline
         self._done, self._failure = done, failure
+        self.allow_silence = allow_silence
         self._open = True
         self._body = _body_of(answer)
 
@@ -130,8 +134,8 @@ class Response:
         if not self._open:
             return
         self._open = False
-        self._answer.close()
         self._done(self._body.ended)
+        self._answer.close()
 
     def _fail(self, error: Exception) -> NoReturn:
         self._open = False

@@ -19,13 +19,14 @@ from mreg.results.bundles import Imported
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import BYTES
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.operations import Operation, answer
 from mreg.server.parameters import Model, Version, requires_role, whole_model
 from mreg.server.prepared import PreparedFiles, offered, sent_at_once
 from mreg.server.problems import Refused
 from mreg.server.schemas import EVENTS, long_responses
 
-router = APIRouter(tags=["bundles and backups"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"])
 
 CHUNK_BYTES = 1 << 20
 """Number of bytes of an upload that are written at a time."""

@@ -62,11 +62,15 @@ def collected(request: Request) -> Collected:
     return found
 
 
-def envelope_of(request: Request, value: object) -> dict[str, Any]:
-    """Return the envelope of a result of the registry of a request."""
+def envelope_of(request: Request, value: object, document: Any = None) -> dict[str, Any]:
+    """Return the envelope of a result of the registry of a request.
+
+    Args:
+        document: The JSON form of the result (default: that of `mreg.wire`).
+    """
     said = collected(request)
     return encode_envelope(
-        encode(value),
+        encode(value) if document is None else document,
         more=bool(getattr(value, "more", False)),
         rest=encode_rest(value),
         notices=said.notices,

@@ -16,6 +16,7 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from anyio import CapacityLimiter
@@ -27,10 +28,12 @@ from mreg.domain.text import printable_json
 from mreg.errors import MregError
 from mreg.server.concurrency import ConcurrencyLimit
 from mreg.server.download import disconnected
+from mreg.server.envelopes import collected, envelope_of
 from mreg.server.guard import BEARER
 from mreg.server.parameters import json_response, registry_of
 from mreg.server.problems import Refused, error_response, http_error_response, problem, unexpected_response
 from mreg.wire import encode
+from mreg.wire.envelope import encode_notices
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -179,7 +182,7 @@ class Operation(Generic[T]):
         """Return the events since the last call; of the progress the newest."""
         events: list[tuple[str, Any]] = []
         while self._notices:
-            events.append(("notice", {"text": self._notices.popleft(), "caution": False}))
+            events.append(("notice", self._notices.popleft()))
         progress, self._progress = self._progress, None
         if progress is not None:
             events.append(("progress", {"done": progress[0], "total": progress[1]}))
@@ -217,28 +220,23 @@ async def answer(
         return Response()
     operation = Operation(request, work, around or nullcontext())
     if wants_events(request):
-        return _EventResponse(request, operation, events or _result)
-    value = await operation.run(_show_nothing)
+        return _EventResponse(request, operation, events or partial(result_events, request))
+
+    async def collect(events: list[tuple[str, Any]]) -> None:
+        collected(request).notices.extend(data for kind, data in events if kind == "notice")
+
+    value = await operation.run(collect)
     return await plain(value) if plain is not None else json_response(value)
 
 
-async def _show_nothing(_events: list[tuple[str, Any]]) -> None:
-    """Show no progress."""
-
-
-def envelope(value: object) -> dict[str, Any]:
-    """Return the data of the event ``result``."""
-    return {"result": value, "notices": [], "events": [], "deployments": [], "rollbacks": []}
-
-
-def _result(value: object) -> Iterator[tuple[str, Any]]:
-    """Yield a result as events: a long list in parts."""
+def result_events(request: Request, value: object) -> Iterator[tuple[str, Any]]:
+    """Yield a result as events: a long list in parts, and then the envelope, whose notices were events already."""
     encoded = encode(value)
     if isinstance(encoded, list):
         while len(encoded) > PART_ITEMS:
             yield "part", {"items": encoded[:PART_ITEMS]}
             encoded = encoded[PART_ITEMS:]
-    yield "result", envelope(encoded)
+    yield "result", envelope_of(request, value, encoded)
 
 
 class _EventResponse(Response):
@@ -308,6 +306,8 @@ class _EventResponse(Response):
 
 def _event(kind: str, document: Any) -> bytes:
     """Return an event; its data is one line."""
+    if kind == "notice":
+        document = encode_notices([document])[0]
     data = printable_json(json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     return f"event: {kind}\ndata: {data}\n\n".encode()
 

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from mreg.errors import NotFound
 from mreg.server.download import send_prepared
-from mreg.server.operations import envelope
+from mreg.server.operations import result_events
 from mreg.server.problems import Refused
-from mreg.wire import encode
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -122,7 +121,7 @@ def offered(request: Request, result: object, file: PreparedFile) -> Iterator[tu
             "size_bytes": file.size_bytes,
         },
     )
-    yield "result", envelope(encode(result))
+    yield from result_events(request, result)
 
 
 async def sent_at_once(request: Request, file: PreparedFile) -> Response:

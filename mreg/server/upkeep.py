@@ -14,6 +14,7 @@ from mreg.errors import BadInput
 from mreg.results.tokens import Role
 from mreg.results.upkeep import Garbage
 from mreg.server import schemas
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.operations import answer
 from mreg.server.parameters import Model, Version, requires_role, whole_model
@@ -21,7 +22,7 @@ from mreg.server.problems import Refused
 from mreg.server.schemas import long_responses
 from mreg.server.settings import ServerSettings
 
-router = APIRouter(tags=["maintenance"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["maintenance"])
 
 Sample = Annotated[float, Query(description="Share of the artifacts to verify, chosen at random.", examples=[0.05])]
 

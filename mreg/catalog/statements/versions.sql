@@ -26,9 +26,6 @@ WHERE v.model_id = :model_id AND v.stage = :stage ORDER BY v.stage_seq DESC, v.v
 SELECT version FROM versions WHERE model_id = :model_id AND stage <> 'Archived'
 ORDER BY version DESC LIMIT 1 OFFSET :back
 
--- name: newest
-SELECT version FROM versions WHERE model_id = :model_id ORDER BY version DESC LIMIT 1
-
 -- name: below
 SELECT version FROM versions WHERE model_id = :model_id AND version <= :version
 ORDER BY version DESC LIMIT 1 OFFSET :back
@@ -132,14 +129,14 @@ WITH RECURSIVE found (name) AS (
 )
 SELECT name FROM found WHERE name IS NOT NULL LIMIT :row_limit
 
--- name: artifacts_in_use
-SELECT DISTINCT a.artifact_id, a.kind, a.digest, a.size_bytes, m.name AS model_name
-FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id JOIN models m ON m.model_id = v.model_id
-WHERE a.digest IN
-
 -- name: metric_names_of_models
 SELECT DISTINCT x.name FROM models m JOIN metrics x ON x.model_id = m.model_id
 WHERE x.name >= :first AND x.name < :beyond /* and m.name within */ ORDER BY x.name LIMIT :row_limit
+
+-- name: artifacts_in_use
+SELECT DISTINCT a.artifact_id, a.kind, a.digest, a.size_bytes, m.name AS model_name
+FROM artifacts a JOIN versions v ON v.artifact_id = a.artifact_id JOIN models m ON m.model_id = v.model_id
+/* where m.name within */
 
 -- name: artifact
 SELECT artifact_id FROM artifacts WHERE digest = :digest AND kind = :kind

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mreg.domain.address import Address
 from mreg.domain.password import Password
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Unavailable
+from mreg.profile.logins import SavedLogin, find_login, forget_login, logins_file, save_login, saved_logins
+from mreg.profile.server import TOKEN_VARIABLE, checked_token
 
 if TYPE_CHECKING:
     from mreg.domain.token_command import TokenCommand
@@ -44,6 +47,60 @@ def token_source(profile: Profile) -> Callable[[], str]:
     return lambda: token().reveal()
 
 
+def source_of_token(profile: Profile) -> str:
+    """Return where the token for the server of a profile comes from; empty if there is none. See `Login.source`."""
+    if profile.token:
+        return TOKEN_VARIABLE
+    if profile.token_command is not None:
+        return "token_command"
+    login = find_login(Address.parse(profile.server).origin, os.environ)
+    return "" if login is None else "keyring" if login.in_keyring else logins_file(os.environ)
+
+
+def keep_token(address: Address, name: str, token: Password) -> tuple[str, str]:
+    """Save the token of a login: in the keyring of the system if that works, otherwise in the file of saved logins.
+
+    Returns:
+        Where it is, as in `Login.source`, and why it is not in the keyring (empty if the package is not installed).
+
+    Raises:
+        BadProfile: The file is damaged, or another user can read it; nothing was saved.
+        Unavailable: The file cannot be written.
+    """
+    from mreg.profile.keyring import has_keyring, store_in_keyring
+
+    saved_logins(os.environ)  # a damaged file is reported before the keyring has the token
+    login = SavedLogin(origin=address.origin, name=name, insecure=not address.is_protected)
+    reason = ""
+    if has_keyring():
+        try:
+            store_in_keyring(address.origin, token)
+        except Unavailable as error:
+            reason = error.message
+        else:
+            save_login(login, os.environ)
+            return "keyring", ""
+    return save_login(replace(login, token=token), os.environ), reason
+
+
+def drop_token(login: SavedLogin) -> str:
+    """Remove a saved login and its token; return why the keyring kept the token, empty if it did not.
+
+    Raises:
+        BadProfile, Unavailable: The file cannot be changed.
+    """
+    forget_login(login.origin, os.environ)
+    if not login.in_keyring:
+        return ""
+    from mreg.profile.keyring import remove_from_keyring
+
+    try:
+        remove_from_keyring(login.origin)
+    except Unavailable as error:
+        return error.message
+    return ""
+
+
 def run_token_command(command: TokenCommand) -> Password:
     """Return the token that a command prints on one line; what it writes to standard error is shown.
 
@@ -54,7 +111,6 @@ def run_token_command(command: TokenCommand) -> Password:
         Unavailable: The command failed, or took too long.
     """
     from mreg.processes import read_output
-    from mreg.profile.server import TOKEN_VARIABLE, checked_token
 
     environ = {name: value for name, value in os.environ.items() if name != TOKEN_VARIABLE}
     output, failure = read_output(
@@ -76,8 +132,6 @@ def saved_token(origin: str) -> Password:
         BadProfile: The saved logins are damaged, or another user can read them.
         Unavailable: The token is in the keyring, which cannot be used.
     """
-    from mreg.profile.logins import find_login
-
     login = find_login(origin, os.environ)
     if login is None or not login.in_keyring or "_MREG_COMPLETE" in os.environ:  # a keyring can ask the user
         return login.token if login else Password()

@@ -1,0 +1,216 @@
+"""Commands for the tokens of a client: login, logout, whoami."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mreg import streams
+from mreg.cli.completion import complete_login
+from mreg.cli.invocation import Invocation, invocation_of
+from mreg.domain.address import Address
+from mreg.errors import BadInput, MregError, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from mreg.domain.password import Password
+    from mreg.results.configuration import Login
+    from mreg.results.profiles import Profile
+    from mreg.results.tokens import Identity
+
+INPUT_LIMIT = 64 << 10
+"""Maximum number of bytes that are read from standard input."""
+
+ServerUrl = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="URL", help="URL of the server (default: that of the profile).", autocompletion=complete_login
+    ),
+]
+
+
+def login(
+    ctx: typer.Context,
+    url: ServerUrl = None,
+    more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
+    token_stdin: Annotated[
+        bool,
+        typer.Option("--token-stdin", help="Read the token from standard input, as without a terminal."),
+    ] = False,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Allow a server without TLS, now and later.")] = False,
+) -> None:
+    """Save a token for a server, after a check.
+
+    The token is read without echo on a terminal, and from standard input elsewhere. It is saved in the keyring of your
+    system, if the package keyring is installed and works, otherwise in a file that only you can read. It is sent only
+    to this scheme, host and port. MREG_TOKEN and a token_command in your profile come first.
+
+    Examples:
+      mreg login https://models.example
+      mreg login https://models.example --token-stdin < token.txt
+    """
+    from mreg.profile.credentials import keep_token
+    from mreg.profile.server import checked_token
+
+    if more:  # not repeated, as it can be the token
+        raise BadInput(
+            "the token is not an argument: other users could see it",
+            hint="mreg login URL asks for it; or pipe it: mreg login URL --token-stdin < FILE",
+        )
+    run = invocation_of(ctx)
+    address = Address.parse(url) if url is not None else _server(run)
+    if not address.is_protected and not insecure:
+        raise BadInput(
+            f"{address} has no TLS: the token would be sent unencrypted",
+            hint=f"use https://{address.host}, or in a network that you trust: mreg login {address} --insecure",
+        )
+    _check_needs_token(run, address)
+    text = _read_token(address, piped=token_stdin)
+    token = checked_token(text, "the input")
+    identity = _identify(run, address, token)
+    source, reason = keep_token(address, identity.name, token)
+    if reason:
+        run.output.note(f"{reason}; the token is saved in a file instead")
+    run.output.note(f"the token is saved in {'the keyring' if source == 'keyring' else source}")
+    if os.environ.get("MREG_TOKEN"):
+        run.output.warn("MREG_TOKEN is set, and comes before the saved token")
+    run.output.result(_made(address, identity, source))
+
+
+def _server(run: Invocation) -> Address:
+    """Return the server of the chosen profile.
+
+    Raises:
+        BadInput: The profile has no server.
+    """
+    profile = run.load_profile()
+    if not profile.server:
+        raise BadInput(f"the profile {profile.name} has no server", hint="name it: mreg login https://HOST")
+    return Address.parse(profile.server)
+
+
+def _check_needs_token(run: Invocation, address: Address) -> None:
+    """Check that a server of mreg that needs tokens is there, before the token is sent to it.
+
+    Raises:
+        Unavailable: The server cannot be reached, or is not one of mreg.
+        BadInput: The server needs no token.
+    """
+    from mreg.domain.password import Password
+    from mreg.registry.open import open_server
+
+    with open_server(_profile(address, Password()), notice=run.notice) as registry:
+        try:
+            registry.whoami()
+        except Unavailable as error:
+            if error.details.get("status") == 401 and registry.connection.server_api is not None:
+                return
+            raise
+    raise BadInput(f"{address} needs no token", hint=f"mreg profile add NAME --server {address}")
+
+
+def _read_token(address: Address, *, piped: bool) -> str:
+    if piped or not streams.is_terminal("stdin"):
+        data = sys.stdin.buffer.read(INPUT_LIMIT)
+        return data.decode("utf-8", "replace")
+    from getpass import getpass
+
+    return getpass(f"token for {address}: ", stream=sys.stderr)
+
+
+def _profile(address: Address, token: Password) -> Profile:
+    from mreg.results.profiles import Profile
+
+    return Profile(name="login", server=str(address), token=token)
+
+
+def _identify(run: Invocation, address: Address, token: Password) -> Identity:
+    """Return what a server says of a token.
+
+    Raises:
+        Unavailable: The server does not accept it.
+    """
+    from mreg.registry.open import open_server
+
+    with open_server(_profile(address, token), notice=run.notice) as registry:
+        try:
+            return registry.whoami()
+        except MregError as error:
+            if error.details.get("status") == 401:
+                error.hint = "check that the token is whole, is for this server, and was not revoked"
+            raise
+
+
+def _made(address: Address, identity: Identity, source: str) -> Login:
+    from mreg.results.configuration import Login
+
+    return Login(
+        server=str(address),
+        name=identity.name,
+        role=identity.role,
+        models=identity.models,
+        expires=identity.expires,
+        version=identity.version,
+        source=source,
+    )
+
+
+def logout(
+    ctx: typer.Context,
+    url: ServerUrl = None,
+    all_of_them: Annotated[bool, typer.Option("--all", help="Remove the tokens of all servers.")] = False,
+) -> None:
+    """Remove the saved token of a server.
+
+    The server still accepts the token elsewhere, until it expires or an administrator revokes it.
+
+    Examples:
+      mreg logout https://models.example
+      mreg logout --all
+    """
+    from mreg.profile.credentials import drop_token
+    from mreg.profile.logins import find_login, saved_logins
+    from mreg.results.configuration import Logout
+
+    run = invocation_of(ctx)
+    if all_of_them:
+        if url is not None:
+            raise BadInput("--all and a URL exclude each other", hint="mreg logout --all")
+        logins = saved_logins(os.environ)
+    else:
+        origin = (Address.parse(url) if url is not None else _server(run)).origin
+        found = find_login(origin, os.environ)
+        if found is None:
+            known = ", ".join(login.origin for login in saved_logins(os.environ))
+            hint = f"there are tokens for {known}" if known else "no tokens are saved"
+            raise NotFound(f"no token is saved for {origin}", hint=hint, kind="login", name=origin)
+        logins = (found,)
+    for login in logins:
+        reason = drop_token(login)
+        if reason:
+            run.output.warn(f"the keyring can still have the token for {login.origin}: {reason}")
+    run.output.results(tuple(Logout(server=login.origin) for login in logins), Logout)
+
+
+def whoami(ctx: typer.Context) -> None:
+    """Show the name and role of your token on the server.
+
+    Examples:
+      mreg whoami
+      mreg whoami --json
+    """
+    from mreg.profile.credentials import source_of_token
+    from mreg.registry.remote import RemoteRegistry
+
+    run = invocation_of(ctx)
+    registry = run.registry
+    profile = registry.profile
+    if not isinstance(registry, RemoteRegistry):
+        raise BadInput(
+            f"the profile {profile.name} has no server",
+            hint="name a profile with a server: --profile NAME; your name in the audit trail here: mreg profile show",
+        )
+    identity = registry.whoami()
+    run.output.result(_made(Address.parse(profile.server), identity, source_of_token(profile)))

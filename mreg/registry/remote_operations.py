@@ -1,0 +1,134 @@
+"""Long operations on a server: one call with its progress, and the download of a file that it prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from mreg.errors import NotFound, Unavailable
+from mreg.registry.remote_session import RemoteSession
+from mreg.remote.references import model_path, version_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mreg.domain.names import VersionRef
+    from mreg.registry.registry import Progress
+    from mreg.remote.connection import Body
+    from mreg.remote.events import OfferedFile, Outcome
+
+T = TypeVar("T")
+
+UNCHANGED = "the connection was lost, and nothing was changed"
+REPEAT = "repeat the command"
+
+ATTEMPTS = 5
+"""Number of times in succession that a download is continued without a byte arriving."""
+
+
+def run(
+    session: RemoteSession,
+    method: str,
+    path: str,
+    *,
+    query: Mapping[str, object] | None = None,
+    body: bytes | Body | None = None,
+    length: int | None = None,
+    content_type: str = "",
+    lost: str = UNCHANGED,
+    hint: str = REPEAT,
+    repeatable: bool = True,
+    progress: Progress = None,
+) -> Outcome:
+    """Run a long operation of the server, pass on what it said and did, and return its end.
+
+    Args:
+        lost: Message for a lost connection, which says what can have been changed.
+        hint: Hint for a lost connection.
+        repeatable: Whether the request is repeated if the connection is lost before the operation begins.
+
+    Raises:
+        MregError: The error of the operation, as of a local registry.
+        Unavailable: The connection was lost.
+    """
+    from mreg.remote import events
+
+    outcome = events.run(
+        session.connection,
+        method,
+        path,
+        query=query,
+        body=body,
+        length=length,
+        headers={"Content-Type": content_type} if content_type else None,
+        lost=Unavailable(lost, hint=hint),
+        repeatable=repeatable,
+        progress=progress,
+        notice=session.notice,
+    )
+    session.take(outcome.envelope)
+    return outcome
+
+
+def on_reference(wanted: VersionRef, rest: str, call: Callable[[str], T]) -> T:
+    """Return the result of a call with the path of a model (a bare name) or version; ``name/3`` is split if need be.
+
+    Args:
+        rest: Last segment of the path.
+        call: Takes the path.
+
+    Raises:
+        NotFound: The model or version does not exist.
+    """
+    if wanted.selector is not None:
+        return call(version_path(wanted, rest))
+    try:
+        return call(model_path(wanted.name, rest))
+    except NotFound as error:
+        split = wanted.split_last_part()
+        if split is None or error.details.get("kind") != "model":
+            raise
+        try:
+            return call(version_path(split, rest))
+        except NotFound as other:
+            raise (error if other.details.get("kind") == "model" else other) from None
+
+
+def prepared_file(session: RemoteSession, outcome: Outcome) -> OfferedFile:
+    """Return the file that an operation prepared.
+
+    Raises:
+        Unavailable: The server offers none.
+    """
+    if outcome.file is None:
+        raise session.invalid("it offers no file")
+    return outcome.file
+
+
+def downloaded(session: RemoteSession, file: OfferedFile, start: int = 0) -> Iterator[bytes]:
+    """Yield the bytes of a prepared file from an offset; a download that is cut is continued. The caller verifies them.
+
+    Raises:
+        Unavailable: The connection was lost too often, or the server sends other bytes than it announced.
+    """
+    position, failures = start, 0
+    while position < file.size_bytes:
+        try:
+            for chunk in _part(session, file, position):
+                position, failures = position + len(chunk), 0
+                if position > file.size_bytes:
+                    raise session.invalid(f"it has more than {file.size_bytes} bytes")
+                yield chunk
+        except Unavailable as error:
+            failures += 1
+            if not error.details.get("cut") or failures >= ATTEMPTS:
+                raise
+
+
+def _part(session: RemoteSession, file: OfferedFile, start: int) -> Iterator[bytes]:
+    headers = {"Range": f"bytes={start}-", "If-Match": f'"{file.digest}"'} if start else {}
+    with session.connection.request("GET", file.path, headers=headers, accept="application/octet-stream") as response:
+        expected = f"bytes {start}-{file.size_bytes - 1}/{file.size_bytes}"
+        if start and (response.status != 206 or response.headers.get("Content-Range") != expected):
+            raise session.invalid("it is not the rest of the file")
+        yield from response.chunks()

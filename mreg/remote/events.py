@@ -1,0 +1,269 @@
+"""Long operations: server-sent events of their progress, and the files that they prepare for download."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard
+
+from mreg.domain.digest import Digest
+from mreg.domain.text import Caution
+from mreg.errors import BadInput, MregError, Unavailable
+from mreg.remote import problems
+from mreg.wire.envelope import Opened, open_envelope
+
+if TYPE_CHECKING:
+    from mreg.remote.connection import Body, Connection, Query
+
+EVENTS = "text/event-stream"
+
+EVENT_BYTES = 64 << 20
+"""Maximum size of an event; `mreg.server.operations` has the same limit."""
+
+VALUES_LIMIT = 5_000_000
+"""Maximum number of values in the results of an operation, which bounds the memory that they take."""
+
+PROGRESS_BYTES = 64 << 20
+"""Maximum number of bytes of comments, notices and progress: a week of an honest server."""
+
+NOTICES_LIMIT = 1_000
+NOTICE_CHARACTERS = 10_000
+
+FIRST_SECONDS = 600.0
+"""Timeout for the first byte: a proxy can collect the whole answer in a buffer."""
+
+LIVE_SECONDS = 15.0
+"""If the first byte arrives within this time, no proxy collects the answer."""
+
+SILENCE_SECONDS = 60.0
+"""Timeout of a live stream in which nothing arrives; the server sends a comment every 5 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedFile:
+    """A file that the server prepared for this client.
+
+    Attributes:
+        path: Path below the URL of the server.
+        digest: Digest that the server states.
+    """
+
+    path: str
+    digest: Digest
+    size_bytes: int
+
+
+@dataclass(slots=True)
+class Outcome:
+    """The end of a long operation.
+
+    Attributes:
+        envelope: The envelope of the result; a long list is complete.
+        file: The file that was prepared.
+    """
+
+    envelope: Opened
+    file: OfferedFile | None = None
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What has arrived of one operation."""
+
+    items: list[Any] = field(default_factory=list)
+    file: OfferedFile | None = None
+    notices: int = 0
+    values: int = 0
+
+
+def run(
+    connection: Connection,
+    method: str,
+    path: str,
+    *,
+    lost: Unavailable,
+    query: Query | None = None,
+    body: bytes | Body | None = None,
+    length: int | None = None,
+    headers: dict[str, str] | None = None,
+    repeatable: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
+) -> Outcome:
+    """Run a long operation of the server, and return its end.
+
+    Args:
+        lost: The error if the connection is lost in the middle: it says what can have been changed. Its message is
+            completed with the cause.
+        repeatable: Whether the request is repeated if the connection is lost before the operation begins.
+        progress: Called as by the operation of a local registry.
+        notice: Called with each note at the time at which the server sends it.
+
+    Raises:
+        MregError: The error of the operation, as of a local registry; or ``lost``.
+    """
+    began = time.monotonic()
+    with connection.request(
+        method,
+        path,
+        query=query,
+        body=body,
+        length=length,
+        headers=headers,
+        accept=EVENTS,
+        repeatable=repeatable,
+        silence=FIRST_SECONDS,
+    ) as response:
+        server = str(connection.address)
+        if response.media_type != EVENTS:
+            raise problems.unexpected_answer(response.status, server, f"its type is {response.media_type!r}")
+
+        def live(chunks: Iterable[bytes]) -> Iterator[bytes]:
+            for number, chunk in enumerate(chunks):
+                if number == 0 and time.monotonic() - began < LIVE_SECONDS:
+                    response.allow_silence(SILENCE_SECONDS)
+                yield chunk
+
+        try:
+            return read(live(response.chunks()), server, progress=progress, notice=notice)
+        except Unavailable as error:
+            if not error.details.get("cut"):
+                raise
+            raise Unavailable(f"{lost.message}: {error.message}", hint=lost.hint, cut=True) from error
+
+
+def read(
+    chunks: Iterable[bytes],
+    server: str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    notice: Callable[[str], None] = lambda _text: None,
+) -> Outcome:
+    """Read the events of an operation to its result.
+
+    Args:
+        chunks: The body of the answer as it arrives.
+        server: URL of the server, for messages.
+
+    Raises:
+        MregError: The error of the operation.
+        Unavailable: The events are invalid or exceed a limit; or they end without a result (``details["cut"]``).
+    """
+    stream = _Stream()
+    for kind, data in _events(chunks, server):
+        document = _document(data, stream, server)
+        if kind == "progress":
+            done, total = document.get("done"), document.get("total")
+            if progress is not None and _is_count(done) and _is_count(total):
+                progress(done, total)
+        elif kind == "notice":
+            _tell(document, stream, notice)
+        elif kind == "part":
+            items = document.get("items")
+            if not isinstance(items, list):
+                _refuse(server, "an event of a list has no items")
+            stream.items += items
+        elif kind == "file":
+            stream.file = _file(document, server)
+        elif kind == "result":
+            return _outcome(document, stream, server)
+        elif kind == "problem":
+            error, notices = problems.problem_error(_status(document), document, server)
+            for text in notices:
+                _tell({"text": text}, stream, notice)
+            raise error
+    raise Unavailable(f"the answer of {server} ended without a result", hint="try again", cut=True)
+
+
+def _events(chunks: Iterable[bytes], server: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the kind and the data of each event; comments are left out."""
+    waiting, searched, small = bytearray(), 0, 0
+    for chunk in chunks:
+        waiting += chunk
+        while (end := waiting.find(b"\n\n", searched)) >= 0:
+            block = bytes(waiting[:end])
+            del waiting[: end + 2]
+            searched = 0
+            kind, data = _fields(block)
+            if kind not in ("result", "part"):
+                small += len(block) + 2
+                if small > PROGRESS_BYTES:
+                    _refuse(server, "it has too many events")
+            if kind:
+                yield kind, data
+        searched = max(0, len(waiting) - 1)
+        if len(waiting) > EVENT_BYTES:
+            _refuse(server, "an event is too large")
+
+
+def _fields(block: bytes) -> tuple[str, bytes]:
+    kind, data = "", b""
+    for line in block.split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"event":
+            kind = value.strip().decode("ascii", "replace")
+        elif name == b"data":
+            data = value.strip()
+    return kind, data
+
+
+def _document(data: bytes, stream: _Stream, server: str) -> dict[str, Any]:
+    stream.values += sum(map(data.count, (b",", b"[", b"{")))
+    if stream.values > VALUES_LIMIT:
+        _refuse(server, "it has too many values")
+    try:
+        document = json.loads(data.decode())
+    except (ValueError, RecursionError):
+        _refuse(server, "an event is not JSON")
+    if not isinstance(document, dict):
+        _refuse(server, "an event is not an object")
+    return document
+
+
+def _tell(document: dict[str, Any], stream: _Stream, notice: Callable[[str], None]) -> None:
+    text = document.get("text")
+    stream.notices += 1
+    if isinstance(text, str) and stream.notices <= NOTICES_LIMIT:
+        shown = text[:NOTICE_CHARACTERS]
+        notice(Caution(shown) if document.get("caution") is True or isinstance(text, Caution) else shown)
+
+
+def _file(document: dict[str, Any], server: str) -> OfferedFile:
+    path, digest, size = document.get("path"), document.get("digest"), document.get("size_bytes")
+    try:
+        if not isinstance(path, str) or not path.startswith("/prepared/") or not isinstance(digest, str):
+            raise BadInput("path")
+        if not path.isascii() or not path.isprintable() or set(path) & set(" ?#\\%") or ".." in path:
+            raise BadInput("path")
+        if not _is_count(size):
+            raise BadInput("size")
+        return OfferedFile(path, Digest.parse(digest), size)
+    except BadInput:
+        _refuse(server, "it offers an invalid file")
+
+
+def _outcome(document: dict[str, Any], stream: _Stream, server: str) -> Outcome:
+    try:
+        envelope = open_envelope(document)
+    except MregError as error:
+        _refuse(server, error.message)
+    if stream.items:
+        if not isinstance(envelope.result, list):
+            _refuse(server, "its result is not a list")
+        envelope.result[:0] = stream.items
+    return Outcome(envelope, stream.file)
+
+
+def _status(document: dict[str, Any]) -> int:
+    status = document.get("status")
+    return status if _is_count(status) and 100 <= status < 600 else 500
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def _refuse(server: str, why: str) -> NoReturn:
+    raise problems.unexpected_answer(200, server, why)
