@@ -30,7 +30,7 @@ class Garbage(TypedDict):
 
     kind: Annotated[
         str,
-        "`unfinished` (left by a killed push or probe, or by an upload to a server) or `unreferenced` (a blob of no version)",
+        "`unfinished` (left by a killed push, probe or upload to a server) or `unreferenced` (a blob of no version)",
     ]
     place: Annotated[str, "artifact store, or the catalog if the object is next to it"]
     name: Annotated[str, "name in the store"]
