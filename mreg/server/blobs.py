@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Header, Path, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -140,7 +140,16 @@ def _state_response(state: UploadState) -> JSONResponse:
     return response
 
 
-@router.get("/models/{model}/versions/{version}/blobs/{digest}", responses=BYTES)
-async def get_blob(version: Version, digest: BlobDigest, registry: RegistryOf, request: Request) -> Response:
+@router.get(
+    "/models/{model}/versions/{version}/blobs/{digest}",
+    responses={**BYTES, 307: {"description": "The blob is at this presigned URL of the bucket."}},
+)
+async def get_blob(
+    version: Version,
+    digest: BlobDigest,
+    registry: RegistryOf,
+    request: Request,
+    direct: Annotated[bool, Query(description="Redirect to a presigned URL of the bucket, if the server may.")] = False,
+) -> Response:
     """Download a blob of a version: a file, or the manifest of a folder; supports ranges and entity tags."""
-    return await download_blob(request, registry, version, digest)
+    return await download_blob(request, registry, version, digest, direct=direct)
