@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import secrets
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -66,5 +64,8 @@ def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator
 
 def token(name: str, role: str) -> tuple[str, str]:
     """Return a new secret, and its line in a token file."""
-    secret = f"mreg_{secrets.token_urlsafe(32)}"
-    return secret, f"{name} {role} sha256:{hashlib.sha256(secret.encode()).hexdigest()}"
+    from mreg.registry.tokens import new_token
+    from mreg.results.tokens import Role
+
+    made = new_token(name, Role.parse(role))
+    return made.secret, made.token.line

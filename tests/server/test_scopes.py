@@ -20,10 +20,10 @@ import requests
 
 import mreg
 from mreg.registry.local import LocalRegistry
+from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
-from mreg.server.tokens import new_token
 from mreg.server.ui import router as page_router
 from mreg.wire.protocol import MEDIA_TYPE
 from tests.scoped import ABSENT, HIDDEN, INSIDE, SCOPE, World, new_world
