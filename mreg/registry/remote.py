@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Identity
-    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -85,12 +84,6 @@ class RemoteRegistry(Registry):
 
         return whoami(self._session)
 
-    def reach(self) -> tuple[Check, ...]:
-        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
-        from mreg.registry.remote_identity import reach
-
-        return reach(self._session)
-
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
         edit = _operation("remote_edits.edit")
@@ -137,10 +130,10 @@ class RemoteRegistry(Registry):
         stream = _operation("remote_transfers.stream")
         files = _operation("remote_transfers.files")
         verify_copy = _operation("remote_transfers.verify_copy")
-        restore = _operation("next_to_catalog.restore")
-        upgrade = _operation("next_to_catalog.upgrade")
-        import_mlflow = _operation("next_to_catalog.import_mlflow")
-        import_hub = _operation("next_to_catalog.import_hub")
+        restore = _operation("remote_refusals.restore")
+        upgrade = _operation("remote_refusals.upgrade")
+        import_mlflow = _operation("remote_refusals.import_mlflow")
+        import_hub = _operation("remote_refusals.import_hub")
         export = _operation("remote_bundles.export")
         import_bundle = _operation("remote_bundles.import_bundle")
         backup = _operation("remote_bundles.backup")

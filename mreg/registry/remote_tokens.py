@@ -1,11 +1,14 @@
-"""Tokens of a server: create, list and revoke."""
+"""Tokens of a server's clients, managed over HTTP."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
 from mreg.domain.events import time_text
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
 from mreg.registry.remote_session import RemoteSession
 from mreg.results.tokens import NewToken, Role, TokenInfo
 
@@ -19,15 +22,11 @@ def create_token(
     expires: datetime | timedelta | str | None = None,
 ) -> NewToken:
     """See `mreg.Registry.create_token`."""
-    if isinstance(expires, timedelta):
-        expires = datetime.now(UTC) + expires
-    if isinstance(expires, datetime):
-        expires = time_text(expires if expires.tzinfo else expires.replace(tzinfo=UTC))
     body = {
         "name": name,
         "role": str(role),
         "models": [models] if isinstance(models, str) else list(models),
-        "expires": expires,
+        "expires": _expiry(expires),
     }
     return session.result(NewToken, session.call("POST", "/tokens", body=body))
 
@@ -39,6 +38,18 @@ def tokens(session: RemoteSession) -> tuple[TokenInfo, ...]:
 
 def revoke_token(session: RemoteSession, name: str) -> TokenInfo:
     """See `mreg.Registry.revoke_token`."""
-    from mreg.remote.references import segment
+    return session.result(TokenInfo, session.call("DELETE", f"/tokens/{quote(name, safe='')}"))
 
-    return session.result(TokenInfo, session.call("DELETE", f"/tokens/{segment(name)}"))
+
+def _expiry(expires: datetime | timedelta | str | None) -> str | None:
+    """Return an expiry as the server reads it."""
+    if isinstance(expires, timedelta):
+        try:
+            expires = datetime.now(UTC) + expires
+        except OverflowError:
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it is out of range") from None
+    if isinstance(expires, datetime):
+        if expires.tzinfo is None:
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone")
+        return time_text(expires)
+    return expires

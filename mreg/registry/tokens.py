@@ -43,7 +43,7 @@ Expiry = datetime | timedelta | str | None
 
 def new_token(
     name: str,
-    role: Role | str = Role.READER,
+    role: Role | str = "reader",
     models: Iterable[str] = (),
     expires: Expiry = None,
     *,
