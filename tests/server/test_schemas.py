@@ -67,12 +67,13 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         )
         if not shape.get("schema"):
             continue
-        url = path.replace("{model}", "classifier").replace("{version}", "2")
+        url = path.replace("{model}", "classifier").replace("{version}", "production" if path.endswith("/at") else "2")
         query = {
             "compare": "?version_a=classifier@1&version_b=classifier@2"
             if path == "/compare"
             else "?version_a=1&version_b=2",
             "stages": "?at=2099-01-01",
+            "at": "?at=2099-01-01",
         }.get(path.rpartition("/")[2], "")
         found = server.get(url + query)
         assert found.status_code == 200, f"{path}: {found.text}"
