@@ -32,7 +32,7 @@ def check_shape(shape: Any, value: Any) -> None:
 
 @cache
 def _keys(shape: Any) -> tuple[tuple[str, Check], ...]:
-    optional = getattr(shape, "__optional_keys__", frozenset())
+    optional: frozenset[str] = getattr(shape, "__optional_keys__", frozenset())
     hints = get_type_hints(shape, include_extras=True)
     return tuple((key, _check(hint)) for key, hint in hints.items() if key not in optional)
 
