@@ -146,7 +146,7 @@ def test_gc_lists_removes_what_was_seen_and_reports_it_in_parts(filled: Served, 
     [
         (b"x", "invalid body: the body: Invalid JSON"),
         (b"[]", "invalid body: the body: Input should be an object"),
-        (b'{"grace_seconds": -1}', "invalid body: grace_seconds: Input should be greater than or equal to 0"),
+        (b'{"grace_seconds": -1}', "the grace period cannot be negative"),
         (b'{"grace_seconds": NaN}', "invalid body: grace_seconds: "),
         (b'{"grace_seconds": 1e999}', "invalid body: grace_seconds: "),
         (b'{"seen": [{"kind": "x"}]}', "invalid body: seen.0.name: Field required"),
