@@ -70,7 +70,7 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
 def _refuse(session: RemoteSession, action: str, command: str) -> NoReturn:
     raise BadInput(
         f"cannot {action} through {session.connection.address}: the command needs the catalog itself",
-        hint=f"on the machine of the server, stop it and run: {command}",
+        hint=f"on the machine of the server, run: {command}",
     )
 
 

@@ -1,4 +1,4 @@
-"""Long operations: their progress as server-sent events, and an end as soon as nobody waits for them.
+"""Long operations: progress as server-sent events, and a stop when the client has gone.
 
 A client that accepts ``text/event-stream`` gets the answer at once, as events: ``progress`` with ``done`` and
 ``total``, ``notice``, ``part`` with items of a long list, ``file`` with a file to download, and at the end one
@@ -46,7 +46,7 @@ T = TypeVar("T")
 EVENTS = "text/event-stream"
 
 OPERATIONS = 4
-"""Maximum number of long operations at a time; they use threads of their own, which no other request waits for."""
+"""Maximum number of long operations at a time; their threads are separate from those of other requests."""
 
 HEARTBEAT_SECONDS = 5.0
 """Maximum time between two events or comments; proxies give up after 30 to 60 seconds."""
@@ -62,7 +62,7 @@ EVENT_BYTES = 64 << 20
 
 
 class Stopped(BaseException):
-    """Nobody waits for the operation any more; not an `Exception`, which a retry could take for a failure."""
+    """The operation was stopped; not an `Exception`, which a retry could take for a failure."""
 
 
 class Operations:
@@ -124,7 +124,7 @@ class Operation(Generic[T]):
         """Report the progress, from any thread.
 
         Raises:
-            Stopped: Nobody waits for the operation any more.
+            Stopped: The operation was stopped.
         """
         if self._why_stopped is not None:
             raise Stopped
@@ -176,7 +176,7 @@ class Operation(Generic[T]):
             gone.cancel()
             self.stop(_stopped())  # the server cancels this task once its grace period is over
             await asyncio.wait({working})
-            working.exception()  # it was raised above, or nobody waits for it
+            working.exception()  # it was raised above, or the client has gone; otherwise asyncio logs it
 
     def _events(self) -> list[tuple[str, Any]]:
         """Return the events since the last call; of the progress the newest."""

@@ -38,7 +38,7 @@ class Collection(Body):
     """A garbage collection."""
 
     grace_seconds: float | None = Field(
-        None, ge=0, le=10**9, description="Age below which garbage is kept (default: one day)."
+        None, ge=-(10**9), le=10**9, description="Age below which garbage is kept (default: one day)."
     )
     remove: bool = Field(False, description="Remove the garbage; without it, it is only listed.")
     seen: list[SeenGarbage] | None = Field(

@@ -793,6 +793,83 @@ class RegistryContract(abc.ABC):
         with pytest.raises(errors.NotAllowed, match=f"matches {model}@1 in Production"):
             registry.deploy(f"{model}@1")
 
+    # Long operations
+
+    def test_stored_bytes_are_verified(self, registry: Registry, model: str) -> None:
+        """The progress reaches the number of bytes; what does not exist has the error of `show`."""
+        seen: list[tuple[int, int]] = []
+        found = registry.verify(model, progress=lambda done, total: seen.append((done, total)))
+        assert (found.artifacts, found.all_artifacts, found.problems) == (2, 2, ())
+        assert seen[-1] == (found.size_bytes, found.size_bytes)
+        assert registry.verify(f"{model}@1").artifacts == 1
+        assert registry.verify().unreferenced is not None
+        with pytest.raises(errors.NotFound, match=f"{model} has no version 7"):
+            registry.verify(f"{model}@7")
+        with pytest.raises(errors.BadInput, match="the sample must be above 0"):
+            registry.verify(model, sample=0)
+
+    def test_the_registry_is_examined(self, registry: Registry, model: str) -> None:
+        """Nothing is wrong with the registry of the tests."""
+        assert registry.verify_audit().events >= len(registry.history(model))
+        assert {finding.state for finding in registry.examine()} <= {"fine", "note"}
+        assert not [check for check in registry.check() if check.error]
+
+    def test_an_export_is_imported_under_another_name(
+        self, registry: Registry, model: str, notes: list[str], tmp_path: Path
+    ) -> None:
+        """A second import adds nothing; equal content gives equal files; an existing file is kept."""
+        first = registry.export(model, tmp_path / "a.mreg")
+        assert (str(first.reference), [reference.number for reference in first.versions]) == (model, [1, 2])
+        assert first.destination == tmp_path / "a.mreg"
+        assert first.size_bytes == first.destination.stat().st_size
+        assert registry.export(model, tmp_path / "b.mreg").destination.read_bytes() == first.destination.read_bytes()
+        with pytest.raises(errors.AlreadyExists, match="already exists"):
+            registry.export(model, first.destination)
+        copy = f"{model}-copy"
+        added = registry.import_bundle(first.destination, copy)
+        assert [(str(one.reference), one.already_there) for one in added.versions] == [
+            (f"{copy}@1", False),
+            (f"{copy}@2", False),
+        ]
+        assert f"{model}@1 was imported as {copy}@1" in notes
+        assert all(one.already_there for one in registry.import_bundle(first.destination, copy).versions)
+        assert registry.version(f"{copy}@2").artifact.digest == registry.version(f"{model}@2").artifact.digest
+
+    def test_a_damaged_bundle_changes_nothing(self, registry: Registry, model: str, tmp_path: Path) -> None:
+        """The error is about the bundle, not about the registry."""
+        data = registry.export(model, tmp_path / "a.mreg").destination.read_bytes()
+        (tmp_path / "b.mreg").write_bytes(data[:-1500])
+        with pytest.raises(errors.DamagedBundle):
+            registry.import_bundle(tmp_path / "b.mreg", f"{model}-copy")
+        with pytest.raises(errors.NotFound):
+            registry.model(f"{model}-copy")
+
+    def test_a_backup_is_complete(self, registry: Registry, tmp_path: Path) -> None:
+        """It has every event, and is not written over an existing file."""
+        copied = registry.backup(tmp_path / "backup.db")
+        assert (copied.events, copied.last_hash) == (registry.verify_audit().events, registry.verify_audit().last_hash)
+        with pytest.raises(errors.AlreadyExists):
+            registry.backup(tmp_path / "backup.db")
+        assert [path.name for path in tmp_path.iterdir()] == ["backup.db"]
+
+    def test_garbage_is_removed_only_when_asked(self, registry: Registry, name: str) -> None:
+        """What was seen is removed, and the versions keep their bytes."""
+        from datetime import timedelta
+
+        self.push(registry, name, content=name.encode())
+        digest = str(registry.version(name).artifact.digest)
+        registry.delete(name, force=True)
+        now = timedelta(0)
+        seen = [found for found in registry.gc(grace=now) if found.name == digest]
+        assert [found.removed for found in seen] == [False]
+        assert [(found.name, found.removed) for found in registry.gc(grace=now, remove=True, seen=seen)] == [
+            (digest, True)
+        ]
+        assert digest not in [found.name for found in registry.gc(grace=now)]
+        assert registry.verify().problems == ()
+        with pytest.raises(errors.BadInput, match="the grace period cannot be negative"):
+            registry.gc(grace=-timedelta(seconds=1))
+
 
 def encode_details(error: errors.MregError) -> object:
     """Return the details of an error as JSON has them: a tuple is a list."""
