@@ -17,10 +17,10 @@ from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
-from mreg.domain.model import ArtifactKind, ModelStage, ModelVersion, Source
+from mreg.domain.model import UNKNOWN_FORMAT, ArtifactKind, ModelStage, ModelVersion, Source
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
-from mreg.errors import BadInput, BlobsMissing, Corrupt, MregError, Unavailable
+from mreg.errors import BadInput, BlobsMissing, Corrupt, MissingBlob, MregError, NotFound, Unavailable
 from mreg.registry.outgoing import existing_only
 from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mreg.catalog.stored_artifacts import StoredArtifact
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.names import ModelName
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.registry import Reference
     from mreg.registry.session import Session
 
@@ -227,17 +228,23 @@ def push_uploaded(
     parent: Reference | None = None,
     source: Source | None = None,
     existing: bool = False,
+    request: IdempotentRequest | None = None,
 ) -> ModelVersion:
     """Add uploaded blobs as the next version of a model; otherwise like `mreg.registry.push.push`.
 
     Args:
         source: Code and environment of the training, as the client recorded them.
+        request: The request of the client; if it has made a version, that one is returned.
 
     Raises:
+        OutsideScope: The model is outside the scope of the caller.
         BlobsMissing: A blob must be uploaded first.
         BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
+        Conflict: Another request was made with the same idempotency key.
     """
     _check_name(session, name)
+    if request is not None and (earlier := session.catalog.read(request.earlier)) is not None:
+        return earlier
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
     first = _stored(session, name, artifact, again=False)
     found = Found(artifact.name, metadata.format or _format(session, artifact, first), source or Source(), "")
@@ -255,6 +262,7 @@ def push_uploaded(
         stage=stage,
         parent=parent,
         new_model=not existing_only(session, existing),
+        request=request,
     )
     with suppress(MregError):  # a claim that stays expires
         session.artifacts().claims.remove(Uploader(session.actor(), name), first.blobs)
@@ -302,7 +310,10 @@ def _manifest(session: Session, digest: Digest, size: int) -> Manifest:
     """
     if size > BYTES_LIMIT:
         raise BadInput(f"invalid manifest {digest}: it has {size} bytes; the limit is {BYTES_LIMIT}")
-    data = session.artifacts().manifest_bytes(digest)
+    try:
+        data = session.artifacts().manifest_bytes(digest)
+    except MissingBlob:  # a gc has removed it
+        raise _missing([digest]) from None
     try:
         return Manifest.parse(data)
     except Corrupt as error:
@@ -397,13 +408,15 @@ def _format(session: Session, artifact: UploadedArtifact, stored: Stored) -> str
     from mreg.artifacts.format import FOLDER_FILES, folder_format
 
     store = session.artifacts()
-    if artifact.kind is ArtifactKind.FILE:
-        return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
-    manifest = store.manifest(artifact.digest)
-    paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
-    top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
-    return folder_format(
-        {path.partition("/")[0] for path in paths},
-        list(top)[:FOLDER_FILES],
-        lambda name: store.format_of(top[name].digest, top[name].size, name),
-    )
+    with suppress(NotFound, MissingBlob):  # a gc has removed a blob, which is found out when the version is added
+        if artifact.kind is ArtifactKind.FILE:
+            return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
+        manifest = store.manifest(artifact.digest)
+        paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
+        top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
+        return folder_format(
+            {path.partition("/")[0] for path in paths},
+            list(top)[:FOLDER_FILES],
+            lambda name: store.format_of(top[name].digest, top[name].size, name),
+        )
+    return UNKNOWN_FORMAT

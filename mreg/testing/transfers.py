@@ -121,7 +121,7 @@ class TransferContract(abc.ABC):
             format="onnx",
         )
         assert dict(version.metrics) == {"auc": 0.97, "count": 2**60, "loss": 1e-300}
-        assert dict(version.parameters) == {"lr": "0.1", "layers": "[1, 2]"}
+        assert dict(version.parameters) == {"lr": "0.1", "layers": "[1,2]"}
         assert dict(version.tags) == {"team": "mail"}
         assert (version.aliases, version.stage) == (("champion",), ModelStage.STAGING)
         assert (version.description, version.run_id, version.experiment_id) == ("spam\nor not", "r-1", "e-1")
