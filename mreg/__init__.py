@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
     from mreg.results.profiles import Profile
     from mreg.results.reasons import Why
-    from mreg.results.tokens import NewToken, Role, Token
+    from mreg.results.tokens import NewToken, Role, Token, TokenInfo
     from mreg.results.upkeep import (
         BlobProblem,
         CatalogCopy,
@@ -192,6 +192,7 @@ __all__ = [
     "StagesAt",
     "StoredFile",
     "Token",
+    "TokenInfo",
     "TrustedFolder",
     "Unavailable",
     "Unchanged",
@@ -261,7 +262,7 @@ _HOMES = {
     "mreg.results.policies": ("DecisionResult", "ModelPolicy", "PendingApproval", "Plan", "PolicyCheck"),
     "mreg.results.profiles": ("Profile",),
     "mreg.results.reasons": ("Why",),
-    "mreg.results.tokens": ("NewToken", "Role", "Token"),
+    "mreg.results.tokens": ("NewToken", "Role", "Token", "TokenInfo"),
     "mreg.results.upkeep": (
         "BlobProblem",
         "CatalogCopy",

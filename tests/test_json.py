@@ -84,7 +84,7 @@ INNER = {
 """Sections of values within other values."""
 
 
-SERVED = {"NeededBlob", "ProductionVersion", "UploadState"}
+SERVED = {"Identity", "NeededBlob", "ProductionVersion", "UploadState"}
 """Sections of what only the server returns."""
 
 
@@ -121,6 +121,8 @@ def test_a_command_prints_the_keys_of_its_section(section: str, command: Mreg) -
         command("policy", "apply", "policy.yaml")
     if section == "ImportReport":
         Path("mlruns/models").mkdir(parents=True)
+    if section == "TokenInfo":
+        command("token", "create", "ci")
     command("export", "m")
     parsed = json.loads(command(*COMMANDS[section], "--json").out)
     one = parsed[0] if isinstance(parsed, list) else parsed

@@ -52,6 +52,9 @@ T = TypeVar("T")
 BUSY_SECONDS = 60.0
 """Maximum wait of a writer for locks."""
 
+ABSENT = "absent"
+"""The state of a catalog without a file."""
+
 
 class SqliteDatabase(Database):
     """A catalog in a file, which the first write creates.
@@ -102,7 +105,9 @@ class SqliteDatabase(Database):
 
     def state(self) -> object:
         identity = self._identity()
-        if identity is None or identity != self._current:
+        if identity is None:
+            return ABSENT
+        if identity != self._current:
             return None
         if self._state is None:
             from mreg.catalog.watching import FileState

@@ -148,6 +148,8 @@ def serve(
         connections_per_address=connections_per_address,
     )
     registry.check_places()
+    if settings.trusted_proxies.networks and not (settings.needs_token or registry.has_active_token()):
+        run.output.warn("there are no tokens: all clients of the proxy have full access; mreg token create NAME")
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
         serve_registry(registry, settings, lambda url: _announce(run, url))

@@ -25,7 +25,7 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
     )
 
 
-def restore(session: RemoteSession, file: str | os.PathLike[str]) -> NoReturn:  # noqa: ARG001
+def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens: bool = False) -> NoReturn:  # noqa: ARG001
     """See `mreg.Registry.restore`; a server does not offer it."""
     raise needs_catalog("mreg restore", session.profile)
 

@@ -69,9 +69,9 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
         blobs: Sizes by digest. A blob of another size counts as missing.
 
     Raises:
-        OutsideScope: The name of the model is outside the scope, whether a model has it or not.
+        OutsideScope: The model is outside the scope of the caller.
     """
-    _check_name(session, model)
+    session.scope.check_name(model, "upload to")
     begin_storing(session)
     usable = _usable(session, model, blobs)
     return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
@@ -119,7 +119,7 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
-    _check_name(session, model)
+    session.scope.check_name(model, "upload to")
     store, uploader = session.artifacts(), Uploader(session.actor(), model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
@@ -203,12 +203,8 @@ class IncomingBlob:
         return _claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _check_name(session: Session, model: ModelName) -> None:
-    session.scope.check_name(model, "upload to")
-
-
 def _begin(session: Session, model: ModelName) -> None:
-    _check_name(session, model)
+    session.scope.check_name(model, "upload to")
     if session.artifacts().missing:
         begin_storing(session)
 
@@ -242,7 +238,7 @@ def push_uploaded(
         BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
         Conflict: Another request was made with the same idempotency key.
     """
-    _check_name(session, name)
+    session.scope.check_name(name, "upload to")
     if request is not None and (earlier := session.catalog.read(request.earlier)) is not None:
         return earlier
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage

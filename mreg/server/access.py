@@ -164,7 +164,7 @@ class Access:
         if known is None:
             return None
         state = self._registry.catalog_state()
-        if state is not None:
+        if state is not None or known.state is not None:
             return known if state == known.state else None
         # The first token is required within a second; all other changes hold for the next request.
         return None if known.any or _age(known) > CHECK_SECONDS else known
@@ -240,7 +240,7 @@ class Access:
         if known is None:
             return True
         state = self._registry.catalog_state()
-        return state != known.state if state is not None else _age(known) > CHECK_SECONDS
+        return state != known.state or (state is None and _age(known) > CHECK_SECONDS)
 
     async def _refresh(self, digest: Digest) -> None:
         """Read a token again; a catalog that cannot be read ends no request."""

@@ -1,22 +1,35 @@
-"""Tokens that are taken away, and token files that another user can change."""
+"""Tokens that are taken away or too powerful, and token files that another user can change."""
 
 # ruff: noqa: F811  (fixtures are imported)
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import sqlite3
 import time
 from base64 import b64encode
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import requests
 
+from mreg.catalog.tokens import TokenWriter
+from mreg.domain.digest import Digest
+from mreg.domain.events import time_text
 from mreg.errors import BadInput, NotFound, Unavailable
+from mreg.registry.local import LocalRegistry
 from mreg.registry.tokens import new_token
-from mreg.results.tokens import Role
+from mreg.results.tokens import Role, Token
+from mreg.server.settings import ServerSettings
 from mreg.server.tokens import TokenFile
 from tests.conftest import Done, Mreg
-from tests.server.conftest import Serve, Served, Tokens, serve, store, stored, tokens  # noqa: F401
+from tests.hostile import printable_only
+from tests.server.conftest import Serve, Served, Tokens, in_process, serve, store, stored, tokens  # noqa: F401
+
+InProcess = Callable[..., Served]
 
 
 def replace(file: Path, text: str) -> None:
@@ -207,3 +220,223 @@ def test_a_token_file_is_bounded_and_a_pipe_is_read_once(tmp_path: Path) -> None
     piped = TokenFile(f"/dev/fd/{reading}", print)
     os.close(reading)
     assert [one.name for one in piped.current()] == ["ci"]
+
+
+# Tokens of the catalog
+
+
+@pytest.fixture
+def admin(registry: LocalRegistry) -> dict[str, str]:
+    """The header of an admin without limits."""
+    return bearer(registry.create_token("root", role="admin").secret)
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+@pytest.mark.parametrize("role", ["reader", "writer", "approver"])
+def test_only_admins_manage_tokens(role: str, in_process: InProcess, registry: LocalRegistry) -> None:
+    headers = bearer(registry.create_token("ci", role=role).secret)
+    registry.create_token("other")
+    server = in_process()
+    for refused in (
+        server.get("/tokens", headers=headers),
+        server.post("/tokens", {"name": "x", "role": "reader"}, headers=headers),
+        server.ask("DELETE", "/tokens/other", headers=headers),
+    ):
+        assert (refused.status_code, refused.json()["code"]) == (403, "role_too_low")
+    assert [token.name for token in registry.tokens()] == ["ci", "other"]
+
+
+def test_a_read_only_server_changes_no_token(in_process: InProcess, admin: dict[str, str]) -> None:
+    server = in_process(ServerSettings(read_only=True))
+    assert server.get("/tokens", headers=admin).status_code == 200
+    assert server.post("/tokens", {"name": "x"}, headers=admin).json()["code"] == "read_only"
+    assert server.ask("DELETE", "/tokens/root", headers=admin).json()["code"] == "read_only"
+
+
+WIDER: tuple[list[str], ...] = (
+    [], ["*"], ["**"], ["team-*"], ["team-?/*"], ["team-a*"], ["?eam-a/x"], ["team-a/*", "team-b/*"], ["team-b/x"],
+    ["x??"], ["x*"], ["?"], ["team-a"], ["TEAM-A/x"],
+)  # fmt: skip
+NARROWER: tuple[list[str], ...] = (
+    ["team-a/*"], ["team-a/x"], ["team-a/?"], ["team-a/*/b"], ["team-a/**"], ["team-a/x*", "one"], ["xy"], ["x?"], ["x-"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("own", [["team-a/*", "one", "x?"]])
+def test_a_limited_admin_creates_no_token_with_more_models(
+    own: list[str], in_process: InProcess, registry: LocalRegistry
+) -> None:
+    headers = bearer(registry.create_token("lead", role="admin", models=own).secret)
+    server = in_process()
+    for models in WIDER:
+        refused = server.post("/tokens", {"name": "x", "role": "reader", "models": models}, headers=headers)
+        assert refused.status_code == 409, models
+        assert refused.json()["code"] == "not_allowed", models
+        assert "your own token is limited to" in refused.json()["detail"]
+    assert [token.name for token in registry.tokens()] == ["lead"]
+    for number, models in enumerate(NARROWER):
+        made = server.post("/tokens", {"name": f"n{number}", "role": "admin", "models": models}, headers=headers)
+        assert made.status_code == 200, made.text
+
+
+def test_a_limited_admin_neither_sees_nor_revokes_the_tokens_of_others(
+    in_process: InProcess, registry: LocalRegistry
+) -> None:
+    headers = bearer(registry.create_token("lead", role="admin", models=["team-a/*"]).secret)
+    for name, models in (("root", ()), ("b", ["team-b/*"]), ("both", ["team-a/*", "team-b/*"]), ("mine", ["team-a/x"])):
+        registry.create_token(name, models=models)
+    server = in_process()
+    assert [token["name"] for token in server.get("/tokens", headers=headers).json()] == ["lead", "mine"]
+    for name in ("root", "b", "both"):
+        hidden = server.ask("DELETE", f"/tokens/{name}", headers=headers)
+        missing = server.ask("DELETE", f"/tokens/{name[::-1]}x", headers=headers)
+        assert (hidden.status_code, missing.status_code) == (404, 404)
+        assert hidden.json()["detail"].replace(name, "N") == missing.json()["detail"].replace(f"{name[::-1]}x", "N")
+        assert "root" not in str(hidden.json()["hint"])
+    assert server.ask("DELETE", "/tokens/mine", headers=headers).status_code == 200
+    assert [token.name for token in registry.tokens()] == ["lead", "root", "b", "both"]
+
+
+def test_a_token_that_expires_creates_none_that_outlives_it(in_process: InProcess, registry: LocalRegistry) -> None:
+    made = registry.create_token("lead", role="admin", expires="10d")
+    own = time_text(made.token.expires)  # type: ignore[arg-type]
+    headers = bearer(made.secret)
+    server = in_process()
+    refused = server.post("/tokens", {"name": "x", "expires": "11d"}, headers=headers)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        409,
+        f"cannot create a token that expires after your own, which expires at {own}",
+    )
+    assert server.post("/tokens", {"name": "x"}, headers=headers).json()["expires"] == own
+    assert server.post("/tokens", {"name": "y", "expires": "9d"}, headers=headers).json()["expires"] < own
+
+
+INVALID: dict[str, dict[str, object]] = {
+    "no name": {}, "an empty name": {"name": ""}, "a blank": {"name": "a b"}, "an escape": {"name": "a\x1b[2J"},
+    "a comment": {"name": "a#b"}, "a long name": {"name": "x" * 300}, "a number": {"name": 7}, "another key": {"name": "x", "digest": "0" * 64},
+    "no role": {"name": "x", "role": "owner"}, "a role above admin": {"name": "x", "role": "5"}, "an empty pattern": {"name": "x", "models": [""]},
+    "a pattern with a comma": {"name": "x", "models": ["a,b"]}, "a pattern with a blank": {"name": "x", "models": ["a b"]},
+    "a pattern with an escape": {"name": "x", "models": ["a\x1b"]}, "a way up": {"name": "x", "models": ["../*"]}, "a class": {"name": "x", "models": ["[a-z]"]},
+    "too many patterns": {"name": "x", "models": [f"m{n}" for n in range(101)]}, "a text for a list": {"name": "x", "models": "a"},
+    "a past time": {"name": "x", "expires": "2001-01-01"}, "no days": {"name": "x", "expires": "0d"}, "an empty expiry": {"name": "x", "expires": ""},
+    "a far year": {"name": "x", "expires": "3000-01-01"}, "too many days": {"name": "x", "expires": "999999d"}, "a negative period": {"name": "x", "expires": "-1d"},
+    "a fraction": {"name": "x", "expires": "1.5d"}, "another unit": {"name": "x", "expires": "3w"}, "no date": {"name": "x", "expires": "tomorrow"},
+    "a number of days": {"name": "x", "expires": 90}, "digits of another script": {"name": "x", "expires": "\u0669d"},
+}  # fmt: skip
+
+
+def test_an_invalid_token_is_not_created(in_process: InProcess, registry: LocalRegistry, admin: dict[str, str]) -> None:
+    server = in_process()
+    for what, body in INVALID.items():
+        refused = server.post("/tokens", body, headers=admin)
+        assert refused.status_code in (400, 422), (what, refused.text)
+        assert printable_only(refused.content), what
+    assert [token.name for token in registry.tokens()] == ["root"]
+    assert server.ask("DELETE", "/tokens/%2e%2e%2froot", headers=admin).status_code == 404
+    assert server.ask("DELETE", "/tokens/%ff", headers=admin).status_code == 400
+
+
+def test_neither_a_secret_nor_a_digest_is_told_again(
+    in_process: InProcess, registry: LocalRegistry, admin: dict[str, str]
+) -> None:
+    server = in_process()
+    made = server.post("/tokens", {"name": "ci"}, headers=admin).json()
+    server.ask("DELETE", "/tokens/ci", headers=admin)
+    digest = made["line"].split()[2].removeprefix("sha256:")
+    shown = "".join(
+        server.get(path, headers=admin).text for path in ("/tokens", "/history", "/whoami", "/metrics", "/openapi.json")
+    )
+    assert made["secret"] not in shown
+    assert digest[:12] not in shown
+    files = [path.read_bytes() for path in Path(registry.profile.catalog).parent.rglob("*") if path.is_file()]
+    assert not any(made["secret"].encode() in data for data in files)
+
+
+def test_an_upload_and_a_download_end_when_their_token_is_revoked(
+    in_process: InProcess, registry: LocalRegistry, store: Path
+) -> None:
+    registry.register("classifier")
+    secret = registry.create_token("ci", role="writer").secret
+    server = in_process()
+    size = 64 << 20
+    headers = bearer(secret)
+    assert server.post("/models", {"name": "x"}, headers=headers).status_code == 200
+    files = {"model_file": ("model.pkl", os.urandom(size))}
+    assert server.ask("POST", "/models/classifier/versions", files=files, headers=headers).status_code == 200
+    before = stored(store)
+    with (
+        upload(server, secret) as uploading,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as downloading,
+    ):
+        downloading.sendall(
+            b"GET /models/classifier/versions/1/artifact HTTP/1.1\r\nHost: localhost\r\n"
+            + f"Authorization: Bearer {secret}\r\n\r\n".encode()
+        )
+        found = len(downloading.recv(1000))
+        registry.revoke_token("ci")
+        uploading.sendall(END)
+        assert uploading.recv(12) == b"HTTP/1.1 401"
+        while more := downloading.recv(1 << 20):
+            found += len(more)
+        assert found < size
+    assert registry.model("classifier").version_count == 1
+    deadline = time.monotonic() + 20
+    while stored(store) != before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_many_invented_tokens_share_the_reads_of_the_catalog(
+    in_process: InProcess, registry: LocalRegistry, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine without a counter of changes is read again for each, but by one read at a time."""
+    reading, most, reads = 0, 0, 0
+    find = LocalRegistry.find_tokens
+
+    def counted(self: LocalRegistry, digests: list[Digest]) -> object:
+        nonlocal reading, most, reads
+        reads += 1
+        reading += 1
+        most = max(most, reading)
+        try:
+            time.sleep(0.05)
+            return find(self, digests)
+        finally:
+            reading -= 1
+
+    monkeypatch.setattr(LocalRegistry, "find_tokens", counted)
+    monkeypatch.setattr(LocalRegistry, "catalog_state", lambda _self: None)
+    server = in_process()
+    with ThreadPoolExecutor(16) as pool:
+        invented = [bearer(new_token("x").secret) for _ in range(64)]
+        found = list(
+            pool.map(lambda headers: requests.get(f"{server.url}/models", headers=headers, timeout=20), invented)
+        )
+    assert {one.status_code for one in found} == {401}
+    assert most == 1
+    assert reads < 32
+    assert server.get("/models", headers=admin).status_code == 200
+
+
+def test_a_planted_token_of_a_damaged_row_opens_nothing(
+    in_process: InProcess, registry: LocalRegistry, admin: dict[str, str]
+) -> None:
+    made = {column: new_token("ci", Role.ADMIN) for column in ("role", "models", "expires_at", "name", "revoked_at")}
+    for column, one in made.items():
+        registry._session.write(
+            lambda writer, one=one, name=column: TokenWriter(writer).create(  # type: ignore[misc]
+                Token(name=name, role=Role.READER, digest=one.token.digest, models=("a",))
+            )
+        )
+    values = {"role": "ADMIN", "models": "", "expires_at": "never", "name": "a b", "revoked_at": "no"}
+    with contextlib.closing(sqlite3.connect(registry.profile.catalog, isolation_level=None)) as raw:
+        for column, value in values.items():
+            digest = made[column].token.digest.value
+            raw.execute(f"UPDATE tokens SET {column} = ? WHERE digest = ?", (value, digest))
+    server = in_process()
+    assert server.get("/models", headers=admin).status_code == 200
+    for column, one in made.items():
+        assert server.get("/models", headers=bearer(one.secret)).status_code == 503, column

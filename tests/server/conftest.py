@@ -178,8 +178,8 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
 
     servers: list[tuple[uvicorn.Server, threading.Thread]] = []
 
-    def start(settings: ServerSettings | None = None) -> Served:
-        start.apps.append(build_app(registry, settings or ServerSettings()))  # type: ignore[attr-defined]
+    def start(settings: ServerSettings | None = None, served: LocalRegistry = registry) -> Served:
+        start.apps.append(build_app(served, settings or ServerSettings()))  # type: ignore[attr-defined]
         config = uvicorn.Config(
             start.apps[-1],  # type: ignore[attr-defined]
             port=0,

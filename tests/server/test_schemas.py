@@ -79,7 +79,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         reference = shape["schema"]
         many = reference.get("type") == "array"
         name = (reference["items"] if many else reference)["$ref"].rpartition("/")[2]
-        assert found.json() or path == "/approvals", path
+        assert found.json() or path in ("/approvals", "/tokens"), path
         strict(SHAPES[name], many=many).validate_json(found.content)
         answered.add(name)
     posted = {

@@ -1,0 +1,220 @@
+"""Tokens of the catalog by the interface and the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import mreg
+from mreg.domain.scope import ModelScope
+from mreg.errors import AlreadyExists, BadInput, NotFound
+from mreg.registry.local import LocalRegistry
+from mreg.registry.tokens import SECRET, covers, digest_of
+from mreg.results.tokens import Role
+from mreg.server.tokens import parse_tokens
+from tests.conftest import Mreg
+
+NOW = datetime.now(UTC)
+
+
+def test_a_token_is_created_listed_and_revoked(registry: LocalRegistry) -> None:
+    made = registry.create_token("ci", role=Role.WRITER, models=("team-a/*", "x"), expires="90d")
+    assert SECRET.fullmatch(made.secret)
+    assert made.stored
+    assert made.token.digest == digest_of(made.secret)
+    assert made.token.expires is not None
+    assert timedelta(days=89) < made.token.expires - NOW < timedelta(days=91)
+    (info,) = registry.tokens()
+    assert (info.name, info.role, info.models, info.expires) == (
+        "ci",
+        Role.WRITER,
+        ("team-a/*", "x"),
+        made.token.expires,
+    )
+    assert (info.created_by, info.last_used_at, info.revoked_at) == ("tester", None, None)
+    with pytest.raises(AlreadyExists) as error:
+        registry.create_token("ci")
+    assert (error.value.message, error.value.hint) == (
+        "token 'ci' already exists",
+        "choose another name, or revoke it first: mreg token revoke ci",
+    )
+    assert registry.revoke_token("ci").revoked_at is not None
+    assert registry.tokens() == ()
+    assert registry.create_token("ci").secret != made.secret
+    registry.verify_audit()
+
+
+@pytest.mark.parametrize(
+    ("expires", "expected"),
+    [
+        (timedelta(hours=1), NOW + timedelta(hours=1)),
+        (datetime(2999, 1, 1, tzinfo=UTC), datetime(2999, 1, 1, tzinfo=UTC)),
+        (datetime(2999, 1, 1, 2, tzinfo=timezone(timedelta(hours=2))), datetime(2999, 1, 1, tzinfo=UTC)),
+        ("2999-01-01", datetime(2999, 1, 1, tzinfo=UTC)),
+        ("2999-01-01T02:00+02:00", datetime(2999, 1, 1, tzinfo=UTC)),
+        ("10000d", NOW + timedelta(days=10000)),
+        ("90m", NOW + timedelta(minutes=90)),
+        (None, None),
+    ],
+)
+def test_an_expiry_is_a_period_or_a_time(registry: LocalRegistry, expires: object, expected: datetime | None) -> None:
+    found = registry.create_token("ci", expires=expires).token.expires  # type: ignore[arg-type]
+    if expected is None or found is None:
+        assert found is expected
+    else:
+        assert abs(found - expected) < timedelta(hours=1) / 2
+
+
+BAD = {
+    "0d": "in the past", "2001-01-01": "in the past", "999999d": "out of range", "-1d": "invalid expiry '-1d'", "": "invalid expiry ''",
+    "d": "invalid expiry 'd'", "1e3d": "invalid expiry", "3w": "invalid expiry", "1_0d": "invalid expiry", "\u0669d": "invalid expiry", "soon": "invalid expiry",
+    "90": "invalid expiry '90'", "2999-13-01": "invalid expiry", "3500-01-01": "the year 3500 is out of range", "9999-12-31T23:59-23:00": "invalid expiry",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("expires", BAD)
+def test_an_invalid_expiry_is_refused(registry: LocalRegistry, expires: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(BAD[expires])):
+        registry.create_token("ci", expires=expires)
+    for value in (timedelta(0), timedelta(days=-1), timedelta.max, datetime(2999, 1, 1), NOW):  # noqa: DTZ001
+        with pytest.raises(BadInput):
+            registry.create_token("ci", expires=value)
+    assert registry.tokens() == ()
+
+
+@pytest.mark.parametrize("models", [["a", "*"], "*", ["**"], (), []])
+def test_the_pattern_of_all_models_is_no_limit(registry: LocalRegistry, models: object) -> None:
+    assert registry.create_token("ci", models=models).token.models == ()  # type: ignore[arg-type]
+
+
+NAMES = st.from_regex(r"[a-c][a-c/.?*]{0,5}", fullmatch=True)
+PATTERN_SETS = st.lists(NAMES.filter(lambda text: _is_pattern(text)), min_size=1, max_size=3)
+
+
+def _is_pattern(text: str) -> bool:
+    try:
+        ModelScope((text,))
+    except BadInput:
+        return False
+    return True
+
+
+@given(PATTERN_SETS, PATTERN_SETS, st.data())
+def test_a_scope_that_is_covered_allows_no_other_model(
+    first: list[str], second: list[str], data: st.DataObject
+) -> None:
+    outer, inner = ModelScope(tuple(first)), ModelScope(tuple(second))
+    assert covers(outer, outer)
+    if covers(outer, inner):
+        pattern = data.draw(st.sampled_from(inner.patterns))
+        name = "".join(
+            data.draw(st.text("abc/.", max_size=4))
+            if sign == "*"
+            else data.draw(st.sampled_from("abc/"))
+            if sign == "?"
+            else sign
+            for sign in pattern
+        )
+        assert outer.allows(name)
+
+
+# The command line
+
+
+def test_the_secret_is_printed_once(command: Mreg, tmp_path: Path) -> None:
+    done = command(
+        "token",
+        "create",
+        "ci",
+        "--role",
+        "writer",
+        "--models",
+        "team-a/*,x",
+        "--models",
+        "y",
+        "--expires",
+        "90d",
+        "--json",
+    )
+    made = json.loads(done.out)
+    assert made["models"] == ["team-a/*", "x", "y"]
+    assert made["stored"] is True
+    assert parse_tokens(made["line"], "x")[0].models == ("team-a/*", "x", "y")
+    quiet = command("token", "create", "quiet", "-q")
+    assert SECRET.fullmatch(quiet.out.strip())
+    assert quiet.err == ""
+    drawn = command("token", "create", "table", "--format", "table")
+    assert "the secret is shown this once; the catalog has the token" in drawn.out
+    (listed,) = [one for one in json.loads(command("token", "list", "--json").out) if one["name"] == "ci"]
+    assert (listed["created_by"], listed["last_used_at"], listed["expires"]) == ("tester", None, made["expires"])
+    assert command("token", "list", "-q").out == "ci\nquiet\ntable\n"
+    catalog = Path(mreg.open_registry().profile.catalog)
+    assert all(made["secret"].encode() not in path.read_bytes() for path in catalog.parent.rglob("*") if path.is_file())
+
+
+def test_a_time_without_a_zone_is_local_time(command: Mreg) -> None:
+    done = command("token", "create", "ci", "--expires", "2999-01-31", "--json")
+    assert json.loads(done.out)["expires"].startswith("2999-01-3")
+    assert "2999-01-31 is local time" in done.err
+
+
+MISTAKES = [
+    (["token", "revoke", "gon"], 4, "token 'gon' not found", "mreg token list"),
+    (["token", "revoke", "deployy"], 4, "token 'deployy' not found", "did you mean deploy?"),
+    (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token list"),
+    (["token", "create", "ci"], 7, "token 'ci' already exists", "mreg token revoke ci"),
+    (["token", "create", "a b"], 2, "invalid token name 'a b'", "use a word"),
+    (["token", "create", "x", "--role", "writr"], 2, "invalid role 'writr'", "did you mean writer?"),
+    (["token", "create", "x", "--models", ""], 2, "the model pattern is empty", "'team-a/*'"),
+    (["token", "create", "x", "--models", "a,,b"], 2, "the model pattern is empty", "'team-a/*'"),
+    (["token", "create", "x", "--models", "a b"], 2, "invalid model pattern 'a b'", "'team-a/*'"),
+    (["token", "create", "x", "--expires", "0d"], 2, "invalid expiry '0d': it is in the past", "write 12h, 90d"),
+    (["token", "create", "x", "--expires", "soon"], 2, "invalid expiry 'soon'", "write 12h, 90d"),
+    (["token", "create", "x", "--expires", ""], 2, "invalid expiry ''", "write 12h, 90d"),
+    (["token", "ci", "--role", "writer"], 2, "there is no command 'ci'", "mreg token create ci"),
+    (["token", "rm", "ci"], 2, "there is no command 'rm'", "did you mean mreg token revoke?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "code", "message", "hint"), MISTAKES, ids=lambda one: str(one)[:40])
+def test_a_mistake_is_told(
+    words: list[str], code: int, message: str, hint: str, command: Mreg, registry: LocalRegistry
+) -> None:
+    for name in ("ci", "deploy", "gone"):
+        registry.create_token(name)
+    registry.revoke_token("gone")
+    done = command(*words)
+    assert done.code == code, done.err
+    assert message in done.err
+    assert hint in done.err
+    assert [token.name for token in registry.tokens()] == ["ci", "deploy"]
+
+
+def test_a_line_for_a_token_file_has_its_limits() -> None:
+    digest = "sha256:" + "0" * 64
+    (token,) = parse_tokens(f"ci writer {digest} models=team-a/*,x expires=2027-01-31", "F")
+    assert (token.models, token.expires) == (("team-a/*", "x"), datetime(2027, 1, 31, tzinfo=UTC))
+    assert token.line == f"ci writer {digest} models=team-a/*,x expires=2027-01-31T00:00:00.000000Z"
+    assert parse_tokens(token.line, "F") == (token,)
+    assert parse_tokens(f"ci writer {digest} expires=2027-01-31T00:00Z models=*", "F")[0].models == ()
+    for words, message in {
+        "models=": "invalid models", "models=a,,b": "invalid models", "models=../x": "invalid models", "expires=": "invalid expiry",
+        "expires=soon": "invalid expiry", "expires=3500-01-01": "invalid expiry", "models=a models=b": "invalid token", "model=a": "invalid token",
+        "secret": "invalid token", "expires=2027-01-01 expires=2027-01-01": "invalid token",
+    }.items():  # fmt: skip
+        with pytest.raises(BadInput) as error:
+            parse_tokens(f"ci writer {digest} {words}", "F")
+        assert error.value.message == f"F, line 1: {message}", words
+
+
+def test_an_unknown_token_of_an_empty_catalog_is_not_found(registry: LocalRegistry) -> None:
+    with pytest.raises(NotFound) as error:
+        registry.revoke_token("ci")
+    assert (error.value.message, error.value.hint) == ("token 'ci' not found", "mreg token list")
+    assert registry.tokens() == ()
