@@ -35,6 +35,14 @@ class OverHttp(TransferContract):
         for registry in opened:
             registry.close()
 
+    def test_fsspec_opens_a_file_of_a_version(self, registry: mreg.Registry, name: str, folder: Path) -> None:
+        from mreg.filesystem import MregFileSystem
+
+        registry.push(folder, name=name)
+        system = MregFileSystem(registry=registry, skip_instance_cache=True)
+        assert system.cat(f"mreg://{name}@1/layers/0.bin") == (folder / "layers/0.bin").read_bytes()
+        assert f"{name}@1/weights.bin" in system.ls(f"mreg://{name}@1", detail=False)
+
 
 @pytest.fixture(scope="module")
 def over_a_folder(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
