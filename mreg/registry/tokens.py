@@ -43,7 +43,7 @@ Expiry = datetime | timedelta | str | None
 
 def new_token(
     name: str,
-    role: Role | str = Role.READER,
+    role: Role | str = "reader",
     models: Iterable[str] = (),
     expires: Expiry = None,
     *,
@@ -71,7 +71,7 @@ def digest_of(secret: str) -> Digest:
 
 
 def create_token(
-    session: Session, name: str, *, role: Role | str = Role.READER, models: Iterable[str] = (), expires: Expiry = None
+    session: Session, name: str, *, role: Role | str = "reader", models: Iterable[str] = (), expires: Expiry = None
 ) -> NewToken:
     """See `mreg.Registry.create_token`."""
     given = (models,) if isinstance(models, str) else models
