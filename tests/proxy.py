@@ -207,7 +207,7 @@ class Proxy:
 
 
 def _request_lines(data: bytes) -> Iterator[str]:
-    for match in re.finditer(rb"(?:GET|PUT|POST|HEAD|DELETE) /[^\r\n]* HTTP/1\.[01](?=\r\n)", data[:4096]):
+    for match in re.finditer(rb"(?:GET|PUT|POST|PATCH|HEAD|DELETE) /[^\r\n]* HTTP/1\.[01](?=\r\n)", data[:4096]):
         yield match[0].decode("latin-1")
     if data.endswith(COMMIT):
         yield "EXEC"

@@ -42,11 +42,14 @@ UNASKED_BYTES = 64 << 10
 """Up to this size, a single blob is sent without asking whether the server has it: both cost one request."""
 
 FIRST_PIECE = 8 << 20
-LARGEST_PIECE = 128 << 20
+LARGEST_PIECE = 256 << 20
 """Sizes of the pieces of a large blob, each of which the server acknowledges."""
 
 PIECE_SECONDS = 2.0
 """Time that a piece should take: later pieces are larger or smaller. It is also how often progress is reported."""
+
+HASHING_SECONDS = 600.0
+"""Timeout of a server that has received a piece, and hashes or stores the blob."""
 
 ATTEMPTS = 5
 """Number of failed requests in a row, without a byte in between, after which a transfer gives up."""
@@ -253,12 +256,15 @@ class _Upload(ContinuedUpload):
                         return
 
         headers = {OFFSET: str(offset), LENGTH: str(self._size), "Content-Type": BYTES}
-        with self._connection.request("PATCH", self._path, body=body, length=length, headers=headers) as response:
+        # After a restart, the server first hashes what it has.
+        with self._connection.request(
+            "PATCH", self._path, body=body, length=length, headers=headers, silence=HASHING_SECONDS
+        ) as response:
             arrived = self._told(response)
             for _ in response.chunks():
                 pass
         seconds = max(time.monotonic() - began, 0.001)
-        self._piece = int(min(max(length / seconds * PIECE_SECONDS, FIRST_PIECE), 2 * self._piece, LARGEST_PIECE))
+        self._piece = int(min(max(length / seconds * PIECE_SECONDS, FIRST_PIECE), LARGEST_PIECE))
         return arrived
 
 

@@ -107,7 +107,7 @@ def _commit(
         body.uploaded(),
         metadata,
         stage=body.stage,
-        parent=body.parent,
+        parent=reference_of(body.parent) if body.parent else None,
         source=body.recorded_source(),
         existing=body.existing,
         request=request,

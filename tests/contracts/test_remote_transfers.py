@@ -1,0 +1,81 @@
+"""Pushes and pulls over a real server process: over SQLite and a folder, and over PostgreSQL and a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mreg
+from mreg.registry.remote import RemoteRegistry
+from mreg.remote.connection import Connection
+from mreg.results.profiles import Profile
+from mreg.testing.transfers import Open, TransferContract
+from tests.servers import PostgresqlServer, Store, new_place
+from tests.serving import Serving, serving
+
+
+class OverHttp(TransferContract):
+    """A client of the server in ``served``."""
+
+    @pytest.fixture
+    def open_as(self, served: Serving) -> Iterator[Open]:
+        opened: list[mreg.Registry] = []
+
+        def open_one(user: str, **options: Any) -> mreg.Registry:
+            secret = served.secrets[user]
+            profile = Profile(name="team", catalog="", artifacts="")
+            connection = Connection(served.url, token=lambda: secret)
+            opened.append(RemoteRegistry(connection, profile, **options))  # type: ignore[abstract]
+            return opened[-1]
+
+        yield open_one
+        for registry in opened:
+            registry.close()
+
+    def test_fsspec_opens_a_file_of_a_version(self, registry: mreg.Registry, name: str, folder: Path) -> None:
+        from mreg.filesystem import MregFileSystem
+
+        registry.push(folder, name=name)
+        system = MregFileSystem(registry=registry, skip_instance_cache=True)
+        assert system.cat(f"mreg://{name}@1/layers/0.bin") == (folder / "layers/0.bin").read_bytes()
+        assert f"{name}@1/weights.bin" in system.ls(f"mreg://{name}@1", detail=False)
+
+
+@pytest.fixture(scope="module")
+def over_a_folder(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server over SQLite and a folder."""
+    folder = tmp_path_factory.mktemp("served")
+    variables = {"MREG_CATALOG": str(folder / "catalog.db"), "MREG_ARTIFACTS": str(folder / "artifacts")}
+    with serving(folder, variables) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def over_a_bucket(
+    postgresql: PostgresqlServer, s3_server: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
+    """A server over PostgreSQL and a bucket."""
+    place = new_place(s3_server)
+    variables = {
+        **s3_server.environment(),
+        "MREG_CATALOG": postgresql.new_catalog(),
+        "MREG_ARTIFACTS": place.url,
+        "MREG_ENDPOINT_URL": place.endpoint,
+    }
+    with serving(tmp_path_factory.mktemp("served"), variables) as found:
+        yield found
+
+
+class TestOverSqliteAndAFolder(OverHttp):
+    @pytest.fixture
+    def served(self, over_a_folder: Serving) -> Serving:
+        return over_a_folder
+
+
+class TestOverPostgresqlAndABucket(OverHttp):
+    @pytest.fixture
+    def served(self, over_a_bucket: Serving) -> Serving:
+        return over_a_bucket
