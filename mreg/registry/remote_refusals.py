@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mreg.registry.registry import Name
     from mreg.registry.remote_session import RemoteSession
     from mreg.results.imports import ImportReport
+    from mreg.results.profiles import Profile
     from mreg.results.upkeep import CatalogCopy, Upgrade
 
 
@@ -51,6 +52,19 @@ def import_hub(
     """See `mreg.Registry.import_hub`; always raises `BadInput`."""
     source = f"hf:{repository}{f'@{revision}' if revision else ''}"
     _refuse_import(session, "the Hugging Face Hub", source, repository)
+
+
+def needs_catalog(what: str, profile: Profile) -> BadInput:
+    """Return the error for an operation that a profile with a server cannot do.
+
+    Args:
+        what: The operation, in words that begin a message: ``mreg restore``.
+    """
+    return BadInput(
+        f"{what} needs the catalog itself, but the profile {profile.name} has the server {profile.server}",
+        hint="use it where the server runs, or name a profile with a catalog: --profile NAME",
+        server=profile.server,
+    )
 
 
 def _refuse(session: RemoteSession, action: str, command: str) -> NoReturn:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import mreg
-from mreg.domain.model import ModelVersion
 from mreg.registry.remote import RemoteRegistry
 from mreg.remote.connection import Connection
 from mreg.results.profiles import Profile
@@ -30,23 +29,11 @@ class OverHttp(RegistryContract):
             profile = Profile(name="team", catalog="", artifacts="")
             connection = Connection(served.url, token=lambda: secret)
             opened.append(RemoteRegistry(connection, profile, **options))  # type: ignore[abstract]
-            self.stores[id(opened[-1])] = (served, user)
             return opened[-1]
 
-        self.stores: dict[int, tuple[Serving, str]] = {}
         yield open_one
         for registry in opened:
             registry.close()
-
-    def push(self, registry: mreg.Registry, name: str, content: bytes = b"1", **options: Any) -> ModelVersion:
-        served, user = self.stores[id(registry)]
-        path = Path("model.bin")
-        path.write_bytes(content)
-        with pytest.MonkeyPatch.context() as patch:
-            for key, value in served.variables.items():
-                patch.setenv(key, value)
-            with mreg.open_registry(user=user) as local:
-                return local.push(path, name=name, **options)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,55 @@
+"""Tokens of a server's clients, managed over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from mreg.domain.events import time_text
+from mreg.domain.text import quoted
+from mreg.errors import BadInput
+from mreg.registry.remote_session import RemoteSession
+from mreg.results.tokens import NewToken, Role, TokenInfo
+
+
+def create_token(
+    session: RemoteSession,
+    name: str,
+    *,
+    role: Role | str = Role.READER,
+    models: Iterable[str] = (),
+    expires: datetime | timedelta | str | None = None,
+) -> NewToken:
+    """See `mreg.Registry.create_token`."""
+    body = {
+        "name": name,
+        "role": str(role),
+        "models": [models] if isinstance(models, str) else list(models),
+        "expires": _expiry(expires),
+    }
+    return session.result(NewToken, session.call("POST", "/tokens", body=body))
+
+
+def tokens(session: RemoteSession) -> tuple[TokenInfo, ...]:
+    """See `mreg.Registry.tokens`."""
+    return session.results(TokenInfo, session.call("GET", "/tokens"))
+
+
+def revoke_token(session: RemoteSession, name: str) -> TokenInfo:
+    """See `mreg.Registry.revoke_token`."""
+    return session.result(TokenInfo, session.call("DELETE", f"/tokens/{quote(name, safe='')}"))
+
+
+def _expiry(expires: datetime | timedelta | str | None) -> str | None:
+    """Return an expiry as the server reads it."""
+    if isinstance(expires, timedelta):
+        try:
+            expires = datetime.now(UTC) + expires
+        except OverflowError:
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it is out of range") from None
+    if isinstance(expires, datetime):
+        if expires.tzinfo is None:
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone")
+        return time_text(expires)
+    return expires
