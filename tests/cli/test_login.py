@@ -70,6 +70,7 @@ def test_a_token_is_saved_after_a_check_and_used_until_logout(
     served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     secret = served.secrets["ada"]
+    assert typed("mreg_other", "login", served.url).code == 8
     done = typed(f"  {secret}\r\n", "login", f"{served.url}/")
     assert (done.code, done.err) == (0, f"the token is saved in {saved()}\n")
     assert done.out == (
@@ -89,7 +90,6 @@ def test_a_token_is_saved_after_a_check_and_used_until_logout(
         "version": mreg.__version__,
         "source": str(saved()),
     }
-    assert command("whoami", "--format", "md").out == f"ada, role admin, {served.url}\n"
     done = command("logout", "--json")
     assert json.loads(done.out) == [{"server": served.url}]
     assert secret not in saved().read_text()
@@ -350,8 +350,6 @@ NEXT_TO_CATALOG = [
     (["serve"], "mreg serve"),
     (["restore", "b.db", "--yes"], "mreg restore"),
     (["restore", "b.db"], "mreg restore"),
-    (["upgrade", "--yes"], "mreg upgrade"),
-    (["upgrade", "--check"], "mreg upgrade"),
     (["catalog", "copy", "--from-profile", "team", "--to-profile", "local"], "mreg catalog copy"),
     (["catalog", "copy", "--from-profile", "local", "--to-profile", "team"], "mreg catalog copy"),
 ]
