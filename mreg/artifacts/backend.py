@@ -385,6 +385,18 @@ class SupportsContinuing(Protocol):
 
 
 @runtime_checkable
+class SupportsPresignedUrls(Protocol):
+    """A backend with URLs that permit one request without credentials."""
+
+    def presign(self, key: str, seconds: int) -> str:
+        """Return a URL from which a blob can be read.
+
+        Args:
+            seconds: How long the URL is valid.
+        """
+
+
+@runtime_checkable
 class SupportsBatches(Protocol):
     """A backend that reads many small blobs in one request.
 

@@ -88,6 +88,10 @@ class ObjectBackend(BlobBackend):
             raise NotFound(f"the blob {key} is missing from {self.url}")
         return stream
 
+    def presign(self, key: str, seconds: int) -> str:
+        """See `mreg.artifacts.backend.SupportsPresignedUrls`."""
+        return self._bucket.presign(key, seconds)
+
     def stat(self, key: str) -> BlobStat | None:
         found = self._bucket.stat(key)
         return None if found is None else BlobStat(size=found.size, modified=found.modified)

@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.artifacts.access import missing_folder
-from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, Chunk, SupportsResuming, Unfinished
+from mreg.artifacts.backend import (
+    BlobBackend,
+    BlobRequest,
+    BlobStat,
+    Chunk,
+    SupportsPresignedUrls,
+    SupportsResuming,
+    Unfinished,
+)
 from mreg.artifacts.checking import check, verified
 from mreg.artifacts.hashing import check_received, chunks_from, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
@@ -187,6 +195,23 @@ class ArtifactStore:
         for digest, data in blobs.items():
             check_received(digest, digest_of(data))
         self._backend.put_many_if_absent((blob_key(digest), data) for digest, data in blobs.items())
+
+    def presign(self, digest: Digest, seconds: int) -> str:
+        """Return a URL of the store from which a blob can be read without credentials, unverified.
+
+        Args:
+            seconds: How long the URL is valid.
+
+        Raises:
+            BadInput: The store has no such URLs.
+            Unavailable: The store has no credentials to sign with.
+        """
+        if not isinstance(self._backend, SupportsPresignedUrls):
+            raise BadInput(
+                f"the artifact store {self._backend.place} has no presigned URLs: it is not a bucket",
+                hint="serve without --direct, or keep the artifacts in a bucket",
+            )
+        return self._backend.presign(blob_key(digest), seconds)
 
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.

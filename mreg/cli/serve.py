@@ -58,6 +58,10 @@ def serve(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Refuse all changes.", rich_help_panel="Access")
     ] = False,
+    direct: Annotated[
+        bool,
+        typer.Option("--direct", help="Let clients download from the bucket, by presigned URLs."),
+    ] = False,
     max_upload: Annotated[
         str,
         typer.Option(
@@ -142,12 +146,17 @@ def serve(
         trusted_proxies=TrustedProxies(tuple(map(parse_network, trusted_proxy or ()))),
         read_only=read_only,
         upload_limit=limit,
+        direct=direct,
         json_log=json_log,
         grace_seconds=grace_seconds,
         connections=connections,
         connections_per_address=connections_per_address,
     )
     registry.check_places()
+    if settings.trusted_proxies.networks and not (settings.needs_token or registry.has_active_token()):
+        run.output.warn("there are no tokens: all clients of the proxy have full access; mreg token create NAME")
+    if direct:
+        registry.check_presigning()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
         serve_registry(registry, settings, lambda url: _announce(run, url))

@@ -358,6 +358,18 @@ class LocalRegistry(Registry):
             request=request,
         )
 
+    def presign(self, file: StoredFile, seconds: int) -> str:
+        """Return a URL of the store from which a file can be read; see `mreg.registry.streaming.presign`."""
+        from mreg.registry.streaming import presign
+
+        return presign(self._session, file, seconds)
+
+    def check_presigning(self) -> None:
+        """Check that the store has presigned URLs; see `mreg.registry.streaming.check_presigning`."""
+        from mreg.registry.streaming import check_presigning
+
+        check_presigning(self._session)
+
     def manifest_file(self, version: ModelVersion) -> StoredFile:
         """Return the manifest of a folder as a file; see `mreg.registry.streaming.manifest_file`."""
         from mreg.registry.streaming import manifest_file

@@ -17,7 +17,7 @@ def create_token(
     session: RemoteSession,
     name: str,
     *,
-    role: Role | str = Role.READER,
+    role: Role | str = "reader",
     models: Iterable[str] = (),
     expires: datetime | timedelta | str | None = None,
 ) -> NewToken:

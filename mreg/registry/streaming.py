@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mreg.domain.manifest import Manifest
+from mreg.domain.manifest import NOTHING, Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import check_line, counted, quoted
@@ -121,6 +121,21 @@ def manifest_file(session: Session, version: ModelVersion) -> StoredFile:
             raise missing(artifact.digest, session.profile.artifacts)
     name = f"{artifact.name}.manifest.json"
     return StoredFile(reference=version.reference, path=name, size_bytes=size, digest=artifact.digest)
+
+
+def presign(session: Session, file: StoredFile, seconds: int) -> str:
+    """Return a URL of the store from which a file can be read without credentials; see `ArtifactStore.presign`."""
+    return session.artifacts().presign(file.digest, seconds)
+
+
+def check_presigning(session: Session) -> None:
+    """Check that the store has presigned URLs, without a request to it.
+
+    Raises:
+        BadInput: It has none.
+        Unavailable: It has no credentials to sign with.
+    """
+    session.artifacts().presign(NOTHING, 1)
 
 
 def missing_file(version: ModelVersion, path: str) -> NotFound:

@@ -23,7 +23,6 @@ from mreg.domain.address import Address
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
-from mreg.remote.failures import transport_error
 from mreg.remote.proxies import Proxy, find_proxy
 from mreg.remote.response import TOO_SLOW, Response
 from mreg.waiting import Call, Watch
@@ -367,6 +366,8 @@ class Connection:
         return error, pause
 
     def _lost_error(self, lost: _Lost, *, again: bool) -> MregError:
+        from mreg.remote.failures import transport_error
+
         error = transport_error(lost.cause, self.address, self._proxy)
         return error if again or not lost.sent else _maybe_done(self.address, error)
 
@@ -419,6 +420,8 @@ class Connection:
 
     def _cut_off(self, error: Exception) -> Unavailable:
         """Return the error for a response that is cut off."""
+        from mreg.remote.failures import transport_error
+
         found = transport_error(error, self.address, self._proxy)
         if isinstance(error, http.client.IncompleteRead):
             return Unavailable(f"the answer of {self.address} was cut off", hint="try again", cut=True)

@@ -19,7 +19,7 @@ from mreg.server.download import BYTES, FileResponse
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
 from mreg.server.parameters import Model, RegistryOf, Version
-from mreg.server.receiving import UPLOADS, feed_body, refuse_compression
+from mreg.server.receiving import feed_body, refuse_compression, upload_slot
 from mreg.server.schemas import texts
 from mreg.wire.batches import BATCH_LIMIT, decode_batch, decode_digests
 
@@ -54,7 +54,7 @@ async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSO
             raise BadInput(f"too many bytes in one request: the maximum is {BATCH_LIMIT >> 20} MiB")
         parts.append(part)
 
-    with UPLOADS.slot():
+    with upload_slot(request):
         await feed_body(request, add)
         stored = await run_sync(_store, registry, model, parts)
     return ResultResponse(stored, stored)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Header, Path, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,7 +21,7 @@ from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
 from mreg.server.problems import too_large
-from mreg.server.receiving import CHUNK_BYTES, UPLOADS, announced_size, feed_body, on_threads, refuse_compression
+from mreg.server.receiving import CHUNK_BYTES, announced_size, feed_body, on_threads, refuse_compression, upload_slot
 from mreg.server.schemas import responses
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, reque
     """
     refuse_compression(request)
     size = announced_size(request)
-    with UPLOADS.slot():
+    with upload_slot(request):
         if 0 < size <= CHUNK_BYTES:
             parts: list[bytes] = []
             await feed_body(request, parts.append)
@@ -128,7 +128,7 @@ async def continue_blob(
         raise too_large(settings.upload_limit)
     if announced_size(request) > upload_length - upload_offset:
         raise BadInput(f"the upload is too long: expected {upload_length} bytes")
-    with UPLOADS.slot():
+    with upload_slot(request):
         async with on_threads(registry.continue_blob(model, digest, length=upload_length, start=upload_offset)) as blob:
             await feed_body(request, blob.write)
             return _state_response(await run_sync(blob.finish))
@@ -140,7 +140,16 @@ def _state_response(state: UploadState) -> JSONResponse:
     return response
 
 
-@router.get("/models/{model}/versions/{version}/blobs/{digest}", responses=BYTES)
-async def get_blob(version: Version, digest: BlobDigest, registry: RegistryOf, request: Request) -> Response:
+@router.get(
+    "/models/{model}/versions/{version}/blobs/{digest}",
+    responses={**BYTES, 307: {"description": "The blob is at this presigned URL of the bucket."}},
+)
+async def get_blob(
+    version: Version,
+    digest: BlobDigest,
+    registry: RegistryOf,
+    request: Request,
+    direct: Annotated[bool, Query(description="Redirect to a presigned URL of the bucket, if the server may.")] = False,
+) -> Response:
     """Download a blob of a version: a file, or the manifest of a folder; supports ranges and entity tags."""
-    return await download_blob(request, registry, version, digest)
+    return await download_blob(request, registry, version, digest, direct=direct)

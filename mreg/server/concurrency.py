@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,31 +17,46 @@ class ConcurrencyLimit:
 
     Attributes:
         limit: Maximum number of operations; further ones are refused with 503 and ``Retry-After``.
+        each: Maximum number of operations of one client (default: no other limit).
         active: Operations in progress.
     """
 
-    def __init__(self, operations: str, limit: int) -> None:
+    def __init__(self, operations: str, limit: int, each: int | None = None) -> None:
         self._operations = operations
         self.limit = limit
+        self.each = each
         self.active = 0
+        self._of_clients: Counter[str] = Counter()
 
     @contextmanager
-    def slot(self) -> Iterator[None]:
+    def slot(self, client: str = "") -> Iterator[None]:
         """Hold a slot until the block ends.
 
+        Args:
+            client: Name of the client; empty on a server without tokens.
+
         Raises:
-            Refused: All slots are taken.
+            Refused: All slots are taken, or all of the client.
         """
         if self.active >= self.limit:
-            raise Refused(
-                503,
-                "busy",
-                f"too many {self._operations}: {self.limit} are in progress",
-                hint="retry after 5 seconds",
-                headers={"Retry-After": "5"},
-            )
+            raise self._busy(f"{self.limit} are in progress")
+        if client and self.each is not None and self._of_clients[client] >= self.each:
+            raise self._busy(f"{self.each} of {client} are in progress")
         self.active += 1
+        self._of_clients[client] += 1
         try:
             yield
         finally:
             self.active -= 1
+            self._of_clients[client] -= 1
+            if not self._of_clients[client]:
+                del self._of_clients[client]
+
+    def _busy(self, why: str) -> Refused:
+        return Refused(
+            503,
+            "busy",
+            f"too many {self._operations}: {why}",
+            hint="retry after 5 seconds",
+            headers={"Retry-After": "5"},
+        )

@@ -21,6 +21,7 @@ from mreg.errors import MregError
 from mreg.registry.local import LocalRegistry
 from mreg.server.concurrency import ConcurrencyLimit
 from mreg.server.problems import Refused
+from mreg.server.settings import DIRECT_SECONDS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mreg.results.files import StoredFile
     from mreg.server.damage import DamagedFiles
     from mreg.server.listings import Listings
+    from mreg.server.settings import ServerSettings
 
 PIECE_BYTES = 256 << 10
 """Size of one write; it stays in memory while the client does not read."""
@@ -90,8 +92,13 @@ async def download(request: Request, registry: LocalRegistry, version: VersionRe
     return await send_file(request, registry, file, f'"{file.digest}"')
 
 
-async def download_blob(request: Request, registry: LocalRegistry, version: VersionRef, digest: Digest) -> Response:
+async def download_blob(
+    request: Request, registry: LocalRegistry, version: VersionRef, digest: Digest, *, direct: bool
+) -> Response:
     """Return the response with a blob of a version, or with a range of it; see `download`.
+
+    Args:
+        direct: Return a redirect to the bucket, if the server may. The client verifies the bytes itself.
 
     Raises:
         NotFound: The version does not exist or does not have the blob.
@@ -100,6 +107,10 @@ async def download_blob(request: Request, registry: LocalRegistry, version: Vers
     """
     listings: Listings = request.app.state.listings
     file = await run_sync(listings.blob, registry, await run_sync(registry.version, version), digest)
+    settings: ServerSettings = request.app.state.settings
+    if direct and settings.direct and not request.scope.get("mreg.head"):
+        url = await run_sync(registry.presign, file, DIRECT_SECONDS)
+        return Response(status_code=307, headers={"Location": url, "Cache-Control": "no-store"})
     return await send_file(request, registry, file, f'"{file.digest}"')
 
 

@@ -18,6 +18,7 @@ from mreg.domain.names import ModelName
 from mreg.domain.stored import check_source
 from mreg.registry.uploads import UploadedArtifact
 from mreg.server.models import Body
+from mreg.server.schemas import body_schema
 
 
 class ArtifactOfBlobs(Body):
@@ -130,21 +131,5 @@ async def read_new_version(request: Request, model: ModelName) -> tuple[NewVersi
         raise RequestValidationError(found) from None
 
 
-def _inlined(value: Any, shapes: dict[str, Any]) -> Any:
-    """Return a JSON schema without references to its own shapes."""
-    if isinstance(value, list):
-        return [_inlined(item, shapes) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "$ref" in value:
-        return _inlined(shapes[value["$ref"].rpartition("/")[2]], shapes)
-    return {key: _inlined(item, shapes) for key, item in value.items() if key != "$defs"}
-
-
-def _schema() -> Any:
-    found = NewVersion.model_json_schema()
-    return _inlined(found, found["$defs"])
-
-
-SCHEMA: dict[str, Any] = _schema()
+SCHEMA: dict[str, Any] = body_schema(NewVersion)
 """The schema of the body in the OpenAPI document."""

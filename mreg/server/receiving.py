@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
@@ -20,13 +20,22 @@ from mreg.errors import MregError
 from mreg.server.concurrency import ConcurrencyLimit
 from mreg.server.problems import Refused
 
+if TYPE_CHECKING:
+    from mreg.server.guard import Caller
+
 T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
 """Size of the chunks that a thread processes; smaller chunks would be slower."""
 
-UPLOADS = ConcurrencyLimit("uploads", 64)
-"""Each upload holds an open file and a few megabytes."""
+UPLOADS = ConcurrencyLimit("uploads", 64, each=32)
+"""Each upload holds an open file and a few megabytes; one client cannot take all places of the others."""
+
+
+def upload_slot(request: Request) -> AbstractContextManager[None]:
+    """Return a slot of `UPLOADS` for the client of a request."""
+    caller: Caller = request.scope["mreg.caller"]
+    return UPLOADS.slot(caller.name if caller.token is not None else "")
 
 
 def is_json(content_type: str) -> bool:

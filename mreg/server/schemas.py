@@ -8,7 +8,7 @@ from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import typing_extensions
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from mreg.server.examples import EXAMPLES, Problem
 from mreg.wire.bundles import Imported
@@ -62,6 +62,7 @@ __all__ = [
     "UploadState",
     "Verification",
     "Why",
+    "body_schema",
     "long_responses",
     "responses",
     "schema",
@@ -123,6 +124,23 @@ def texts(description: str, example: list[str]) -> Responses:
     return {
         200: {"model": list[str], "description": description, "content": {"application/json": {"example": example}}}
     }
+
+
+def body_schema(body: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a body that its route reads itself, without references, which FastAPI would not resolve."""
+    found = body.model_json_schema()
+    schema: dict[str, Any] = _inlined(found, found.get("$defs", {}))
+    return schema
+
+
+def _inlined(value: Any, shapes: dict[str, Any]) -> Any:
+    if isinstance(value, list):
+        return [_inlined(item, shapes) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$ref" in value:
+        return _inlined(shapes[value["$ref"].rpartition("/")[2]], shapes)
+    return {key: _inlined(item, shapes) for key, item in value.items() if key != "$defs"}
 
 
 PROBLEMS: Responses = {

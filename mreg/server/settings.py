@@ -32,6 +32,9 @@ KEEP_ALIVE_SECONDS = 30.0
 IDLE_SECONDS = 60.0
 """Timeout for a client that pauses in the middle of a body."""
 
+DIRECT_SECONDS = 900
+"""Time for which a presigned URL of the bucket is valid: a request must begin within it."""
+
 MINIMUM_RATE = 1 << 10
 """Minimum average rate of a body in bytes per second, checked after `IDLE_SECONDS`."""
 
@@ -54,6 +57,7 @@ class ServerSettings:
             connections have no limit per address.
         read_only: Whether all changes are refused.
         upload_limit: Maximum size of an upload in bytes.
+        direct: Whether clients that ask for it get presigned URLs of the bucket.
         json_log: Whether log lines are JSON objects.
         grace_seconds: Maximum time to finish requests in progress when the server is stopped.
         connections: Maximum number of open connections (default: half of the files that the process may open, at most
@@ -74,6 +78,7 @@ class ServerSettings:
     trusted_proxies: TrustedProxies = NO_PROXIES
     read_only: bool = False
     upload_limit: int = UPLOAD_LIMIT
+    direct: bool = False
     json_log: bool = False
     grace_seconds: int = 600
     connections: int | None = None

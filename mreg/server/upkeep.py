@@ -19,7 +19,7 @@ from mreg.server.models import Body
 from mreg.server.operations import answer
 from mreg.server.parameters import Model, Version, requires_role, whole_model
 from mreg.server.problems import Refused
-from mreg.server.schemas import long_responses
+from mreg.server.schemas import body_schema, long_responses
 from mreg.server.settings import ServerSettings
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["maintenance"])
@@ -70,7 +70,7 @@ async def verify_version(version: Version, request: Request, sample: Sample = 1.
     responses=long_responses(list[schemas.Garbage]),
     dependencies=[requires_role(Role.ADMIN)],
     openapi_extra={
-        "requestBody": {"content": {"application/json": {"schema": Collection.model_json_schema()}}, "required": False}
+        "requestBody": {"content": {"application/json": {"schema": body_schema(Collection)}}, "required": False}
     },
 )
 async def collect(request: Request) -> Response:

@@ -28,7 +28,7 @@ from mreg.registry.local import LocalRegistry
 from mreg.server.form import FILE_PART, FOLDER_PART, FORM_HINT, PARTS, TAR_PART, Form
 from mreg.server.new_version import SCHEMA
 from mreg.server.problems import Refused
-from mreg.server.receiving import UPLOADS, announced_size, feed_body, on_threads, refuse_compression
+from mreg.server.receiving import announced_size, feed_body, on_threads, refuse_compression, upload_slot
 
 TAR_TYPE = "application/x-tar"
 TEXTS = ("run_id", "experiment_id", "description", "stage", "parent", "format", "checksum", "artifact_name")
@@ -177,7 +177,7 @@ async def receive_upload(
     query = _query(request)
     checksum = _checksum(request.headers.get(CHECKSUM_HEADER), "the header X-Checksum-Sha256")
     await run_sync(registry.model, model)
-    with UPLOADS.slot():
+    with upload_slot(request):
         async with on_threads(IncomingArtifact(registry, announced_size(request))) as artifact:
             if is_tar:
                 await run_sync(artifact.begin_tar)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -763,6 +764,25 @@ class RegistryContract(abc.ABC):
             registry.wait(f"{model}@1", changed_from=1)
         with pytest.raises(errors.BadInput, match="invalid timeout"):
             registry.wait(model, timeout=0)
+
+    # Tokens
+
+    def test_a_token_is_created_and_revoked(self, registry: Registry, name: str) -> None:
+        """The result alone has the secret."""
+        made = registry.create_token(name, role="writer", models=["team-a/*"], expires=timedelta(days=90))
+        assert made.secret.startswith("mreg_")
+        assert (made.token.name, str(made.token.role), made.token.models) == (name, "writer", ("team-a/*",))
+        (found,) = [token for token in registry.tokens() if token.name == name]
+        assert (found.created_by, found.expires, found.revoked_at) == ("ada", made.token.expires, None)
+        with pytest.raises(errors.AlreadyExists):
+            registry.create_token(name)
+        assert registry.revoke_token(name).revoked_at is not None
+        with pytest.raises(errors.NotFound):
+            registry.revoke_token(name)
+        for bad in ({"role": "king"}, {"expires": "yesterday"}, {"models": [""]}):
+            with pytest.raises(errors.BadInput):
+                registry.create_token(name, **bad)
+        assert name not in {token.name for token in registry.tokens()}
 
     # Hooks
 

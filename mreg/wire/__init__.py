@@ -77,14 +77,18 @@ def encode(value: object) -> Any:
 def decode(kind: type[R], shape: Any) -> R:
     """Return the result of a type that `encode` made a JSON form of.
 
-    Fields that the JSON form lacks have their defaults. The type of a value that is kept unchanged is not checked.
+    Fields that the JSON form lacks have their defaults, and keys that this release does not know are ignored.
 
     Raises:
-        BadInput: A key is missing, or a value that is converted is invalid.
+        BadInput: A key is missing, or a value has another type or is invalid.
     """
+    from mreg.wire.checking import check_shape
+
+    form = form_of(kind)
     try:
-        return form_of(kind).decode(shape)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        check_shape(form.shape, shape)
+        return form.decode(shape)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise BadInput(f"invalid JSON of {kind.__name__}: {type(error).__name__}: {error}") from error
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, cast
 
-from mreg.domain.events import Event
 from mreg.domain.text import Caution
 from mreg.errors import BadInput
-from mreg.results.changes import StageChange
-from mreg.results.deployments import DeploymentReport
 from mreg.wire import decode, encode, form_of
+
+if TYPE_CHECKING:
+    from mreg.domain.events import Event
+    from mreg.results.changes import StageChange
+    from mreg.results.deployments import DeploymentReport
 
 
 class Notice(TypedDict):
@@ -122,8 +124,8 @@ def open_envelope(shape: Any) -> Opened:
         more=shape.get("more") is True,
         rest=shape.get("rest"),
         notices=decode_notices(shape.get("notices", [])),
-        events=tuple(decode(Event, item) for item in _list(shape, "events")),
-        deployments=tuple(decode(DeploymentReport, item) for item in _list(shape, "deployments")),
+        events=_decode_events(_list(shape, "events")),
+        deployments=_decode_deployments(_list(shape, "deployments")),
         rollbacks=tuple(_decode_rollback(item) for item in _list(shape, "rollbacks")),
     )
 
@@ -160,7 +162,25 @@ def _list(shape: Any, key: str) -> list[Any]:
     return found
 
 
+def _decode_events(shapes: list[Any]) -> tuple[Event, ...]:
+    if not shapes:  # of most operations, whose clients do not need the module
+        return ()
+    from mreg.domain.events import Event
+
+    return tuple(decode(Event, shape) for shape in shapes)
+
+
+def _decode_deployments(shapes: list[Any]) -> tuple[DeploymentReport, ...]:
+    if not shapes:
+        return ()
+    from mreg.results.deployments import DeploymentReport
+
+    return tuple(decode(DeploymentReport, shape) for shape in shapes)
+
+
 def _decode_rollback(shape: Any) -> StageChange:
     if not isinstance(shape, dict):
         raise BadInput("invalid JSON of a rollback")
+    from mreg.results.changes import StageChange
+
     return cast("StageChange", add_rest(decode(StageChange, shape.get("change")), shape.get("rest")))

@@ -28,7 +28,10 @@ class Check(TypedDict):
 class Garbage(TypedDict):
     """An unfinished upload or unreferenced blob in the artifact store."""
 
-    kind: Annotated[str, "`unfinished` (left by a killed push or probe) or `unreferenced` (a blob of no version)"]
+    kind: Annotated[
+        str,
+        "`unfinished` (left by a killed push, probe or upload to a server) or `unreferenced` (a blob of no version)",
+    ]
     place: Annotated[str, "artifact store, or the catalog if the object is next to it"]
     name: Annotated[str, "name in the store"]
     size_bytes: Annotated[int, "bytes that arrived"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -741,3 +743,22 @@ class _Once(Fake):
         super().__init__(cut(data))
 
     close = Fake.stop
+
+
+def test_a_call_imports_neither_a_catalog_nor_another_http_library(fake: Serve) -> None:
+    server = fake(problem("not_found", "404 Not Found"))
+    code = (
+        "import sys\n"
+        "from mreg.errors import NotFound\n"
+        "from mreg.registry.remote import RemoteRegistry\n"
+        "from mreg.remote.connection import Connection\n"
+        "from mreg.results.profiles import Profile\n"
+        "registry = RemoteRegistry(Connection(sys.argv[1]), Profile(name='team', catalog='', artifacts=''))\n"
+        "try:\n    registry.show('m@1')\nexcept NotFound:\n    print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, server.url], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert loaded
+    heavy = {"sqlite3", "urllib3", "httpx", "requests", "urllib.request", "asyncio", "tempfile", "hashlib", "yaml"}
+    assert not loaded & heavy
+    assert not {name for name in loaded if name.startswith(("mreg.catalog", "mreg.server", "mreg.artifacts"))}

@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import mreg
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.registry.local import LocalRegistry
+from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
 from tests.servers import Place
 
@@ -534,7 +536,8 @@ def age(store: Path, *kept: Path) -> None:
     """Make the files of a store old."""
     for path in store.rglob("*"):
         if path.is_file() and path not in kept:
-            os.utime(path, (0, 0))
+            with suppress(FileNotFoundError):
+                os.utime(path, (0, 0))
 
 
 def test_gc_keeps_what_a_client_uploads(server: Served, registry: LocalRegistry, store: Path) -> None:
@@ -569,3 +572,33 @@ def test_a_blob_that_gc_removed_must_be_uploaded_again(server: Served, registry:
     age(store)
     registry.gc(grace=timedelta(0), remove=True)
     assert missing(server, b"x") == [digest_of(b"x")]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_blob_is_downloaded_from_the_bucket_where_the_server_permits_it(serve: Serve) -> None:
+    data = os.urandom(5000)
+    server = serve("--direct", "--json-log")
+    put(server, data)
+    commit(server, data)
+    path = f"{ROUTE}/1/blobs/{digest_of(data)}"
+    assert server.session.get(f"{server.url}{path}", allow_redirects=False).content == data
+    found = server.session.get(f"{server.url}{path}?direct=true", allow_redirects=False)
+    assert (found.status_code, found.content, found.headers["Cache-Control"]) == (307, b"", "no-store")
+    url = found.headers["Location"]
+    assert not url.startswith(server.url)
+    assert requests.get(url, timeout=60).content == data
+    assert requests.get(url, headers={"Range": "bytes=4990-"}, timeout=60).content == data[4990:]
+    assert requests.put(url, data=b"x", timeout=60).status_code == 403
+    assert server.get(f"{ROUTE}/1/blobs/sha256:{'0' * 64}?direct=true").status_code == 404
+    assert url.partition("?")[2] not in server.log.read_text()
+    plain = serve()
+    assert plain.session.get(f"{plain.url}{path}?direct=true", allow_redirects=False).content == data
+
+
+def test_a_folder_store_cannot_be_served_directly(command: Mreg, server: Served) -> None:
+    done = command("serve", "--direct", "--port", "0")
+    assert (done.code, "has no presigned URLs: it is not a bucket" in done.err) == (2, True)
+    assert "serve without --direct" in done.err
+    put(server, b"x")
+    commit(server, b"x")
+    assert server.get(f"{ROUTE}/1/blobs/{digest_of(b'x')}?direct=true").content == b"x"

@@ -20,6 +20,10 @@ from tests.server.conftest import Serve, Served
 SHAPES = {shape.__name__: shape for shape in EXAMPLES}
 
 
+OTHERWISE = {"Imported", "Garbage", "Verification", "NewToken"}
+"""Shapes of answers to requests that tests of their own send: long operations, and tokens."""
+
+
 def strict(shape: Any, *, many: bool = False) -> TypeAdapter[Any]:
     """Takes exactly the keys and types of a shape, or of each one in a list."""
     found = schema(shape)
@@ -67,17 +71,23 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         )
         if not shape.get("schema"):
             continue
-        url = path.replace("{model}", "classifier").replace("{version}", "2")
+        url = path.replace("{model}", "classifier").replace("{version}", "production" if path.endswith("/at") else "2")
+        if "{" in url:  # of a blob, a token or an upload, which have tests of their own
+            continue
         query = {
             "compare": "?version_a=classifier@1&version_b=classifier@2"
             if path == "/compare"
             else "?version_a=1&version_b=2",
             "stages": "?at=2099-01-01",
+            "at": "?at=2099-01-01",
         }.get(path.rpartition("/")[2], "")
         found = server.get(url + query)
         assert found.status_code == 200, f"{path}: {found.text}"
         reference = shape["schema"]
         many = reference.get("type") == "array"
+        if many and reference["items"] == {"type": "string"}:
+            assert all(isinstance(item, str) for item in found.json())
+            continue
         name = (reference["items"] if many else reference)["$ref"].rpartition("/")[2]
         assert found.json() or path in ("/approvals", "/tokens"), path
         strict(SHAPES[name], many=many).validate_json(found.content)
@@ -107,7 +117,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
     ):
         strict(SHAPES[name], many=True).validate_json(found.content)
         answered.add(name)
-    assert answered == set(SHAPES)
+    assert answered == set(SHAPES) - OTHERWISE
 
 
 def fill(server: Served) -> None:

@@ -339,7 +339,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
         version=WORDS,
     ),
-    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=WORDS),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=st.just("server")),
     uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
