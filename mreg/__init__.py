@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from mreg.results.bundles import BundleContents, Exported, Imported, ImportedVersion
     from mreg.results.changes import Deletion, StageChange
     from mreg.results.comparison import Change, Comparison, MetricDifference, Regression
-    from mreg.results.configuration import ProfileEntry, TrustedFolder
+    from mreg.results.configuration import Login, Logout, ProfileEntry, TrustedFolder
     from mreg.results.deployments import DeploymentReport
     from mreg.results.evaluations import Evaluation
     from mreg.results.files import LocalArtifact, PlannedFile, Pulled, PulledFile, PushPlan, StoredFile
@@ -88,7 +88,7 @@ if TYPE_CHECKING:
     from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, Plan, PolicyCheck
     from mreg.results.profiles import Profile
     from mreg.results.reasons import Why
-    from mreg.results.tokens import NewToken, Role, Token, TokenInfo
+    from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
     from mreg.results.upkeep import (
         BlobProblem,
         CatalogCopy,
@@ -145,6 +145,7 @@ __all__ = [
     "GateResult",
     "Hook",
     "HookLog",
+    "Identity",
     "ImportEntry",
     "ImportReport",
     "ImportStatus",
@@ -154,6 +155,8 @@ __all__ = [
     "Lineage",
     "LineageNode",
     "LocalArtifact",
+    "Login",
+    "Logout",
     "MetricDifference",
     "Migration",
     "MissingBlob",
@@ -251,7 +254,7 @@ _HOMES = {
     "mreg.results.bundles": ("BundleContents", "Exported", "Imported", "ImportedVersion"),
     "mreg.results.changes": ("Deletion", "StageChange"),
     "mreg.results.comparison": ("Change", "Comparison", "MetricDifference", "Regression"),
-    "mreg.results.configuration": ("ProfileEntry", "TrustedFolder"),
+    "mreg.results.configuration": ("Login", "Logout", "ProfileEntry", "TrustedFolder"),
     "mreg.results.deployments": ("DeploymentReport",),
     "mreg.results.evaluations": ("Evaluation",),
     "mreg.results.files": ("LocalArtifact", "PlannedFile", "Pulled", "PulledFile", "PushPlan", "StoredFile"),
@@ -262,7 +265,7 @@ _HOMES = {
     "mreg.results.policies": ("DecisionResult", "ModelPolicy", "PendingApproval", "Plan", "PolicyCheck"),
     "mreg.results.profiles": ("Profile",),
     "mreg.results.reasons": ("Why",),
-    "mreg.results.tokens": ("NewToken", "Role", "Token", "TokenInfo"),
+    "mreg.results.tokens": ("Identity", "NewToken", "Role", "Token", "TokenInfo"),
     "mreg.results.upkeep": (
         "BlobProblem",
         "CatalogCopy",

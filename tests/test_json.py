@@ -84,7 +84,7 @@ INNER = {
 """Sections of values within other values."""
 
 
-SERVED = {"Identity", "NeededBlob", "ProductionVersion", "UploadState"}
+SERVED = {"Identity", "Login", "Logout", "NeededBlob", "ProductionVersion", "UploadState"}
 """Sections of what only the server returns."""
 
 

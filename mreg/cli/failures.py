@@ -79,8 +79,13 @@ def report(error: BaseException, invocation: Invocation) -> int:
 
 
 def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
-    """Return which variable names the place that an error is about; empty if no variable does."""
+    """Return which variable names the place that an error is about, or where a refused token comes from; else empty."""
     profile = invocation.opened_profile
+    if profile is not None and profile.server and error.details.get("status") == 401:
+        from mreg.profile.credentials import source_of_token
+
+        source = source_of_token(profile)
+        return f"the token comes from {source}" if source else "or set the token: export MREG_TOKEN=..."
     if profile is None or not isinstance(error, (errors.Unavailable, errors.Corrupt)):
         return ""
     origins = profile.origins

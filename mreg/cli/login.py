@@ -101,7 +101,7 @@ def _check_needs_token(run: Invocation, address: Address) -> None:
     from mreg.domain.password import Password
     from mreg.registry.open import open_server
 
-    with open_server(_profile(address, Password()), notice=run.notice) as registry:
+    with open_server(_profile(address), notice=run.notice, token=Password()) as registry:
         try:
             registry.whoami()
         except Unavailable as error:
@@ -120,10 +120,10 @@ def _read_token(address: Address, *, piped: bool) -> str:
     return getpass(f"token for {address}: ", stream=sys.stderr)
 
 
-def _profile(address: Address, token: Password) -> Profile:
+def _profile(address: Address) -> Profile:
     from mreg.results.profiles import Profile
 
-    return Profile(name="login", server=str(address), token=token)
+    return Profile(name="login", server=str(address))
 
 
 def _identify(run: Invocation, address: Address, token: Password) -> Identity:
@@ -134,7 +134,7 @@ def _identify(run: Invocation, address: Address, token: Password) -> Identity:
     """
     from mreg.registry.open import open_server
 
-    with open_server(_profile(address, token), notice=run.notice) as registry:
+    with open_server(_profile(address), notice=run.notice, token=token) as registry:
         try:
             return registry.whoami()
         except MregError as error:

@@ -223,7 +223,13 @@ def add_profile(
         run.output.warn(f"the profile was added, but its bucket could not be tried: {reason}")
         run.output.warn(f"once the bucket can be reached, try it: mreg profile check {name}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
-    run.output.result(run.load_profile(name, alone=True))
+    made = run.load_profile(name, alone=True)
+    if made.server:
+        from mreg.profile.credentials import source_of_token
+
+        if not source_of_token(made):
+            run.output.note(f"no token is saved for this server yet; to save one:\n  mreg login {made.server}")
+    run.output.result(made)
 
 
 def remove_profile(ctx: typer.Context, name: ProfileName, yes: Yes = False) -> None:
@@ -268,6 +274,9 @@ def check_profile(
     ] = None,
 ) -> None:
     """Check what the catalog and the artifact store support.
+
+    With a server, the connection, the token, the release of the server and the clocks are checked; a token with role
+    admin also has the server check its catalog and artifact store.
 
     A probe is written to the store, read and removed. The catalog is not changed. Latency and throughput are those of a
     few small requests, so they show a slow store or network. The exit code is 8 if a check fails.

@@ -53,7 +53,9 @@ def checked_token(text: str, source: str) -> Password:
     if word[0] in "'\"":
         raise BadInput(f"{source} begins with a quote", hint="give the token without quotes")
     if len(word) > TOKEN_LIMIT:
-        raise BadInput(f"{source} is too long for a token: the maximum is {TOKEN_LIMIT:,} characters")
+        raise BadInput(
+            f"{source} is too long for a token: the maximum is {TOKEN_LIMIT:,} characters", hint="give the token alone"
+        )
     return Password(word)
 
 

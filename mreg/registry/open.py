@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.store import ArtifactStore
     from mreg.catalog.database import Database
     from mreg.domain.digest import Digest
+    from mreg.domain.password import Password
     from mreg.registry.registry import Registry
     from mreg.registry.remote import RemoteRegistry
     from mreg.results.profiles import Profile
@@ -94,16 +95,24 @@ def wire_registry(
 
 
 def open_server(
-    profile: Profile, *, notice: Callable[[str], None] | None = None, hook_log: HookLog | None = None
+    profile: Profile,
+    *,
+    notice: Callable[[str], None] | None = None,
+    hook_log: HookLog | None = None,
+    token: Password | None = None,
 ) -> RemoteRegistry:
-    """Open the registry of a loaded profile that names a server; nothing is sent before the first operation."""
+    """Open the registry of a loaded profile that names a server; nothing is sent before the first operation.
+
+    Args:
+        token: Token to send, empty for none (default: that of the profile, its command or a login).
+    """
     from mreg.profile.credentials import token_source
     from mreg.registry.remote import RemoteRegistry
     from mreg.remote.connection import Connection
 
     connection = Connection(
         profile.server,
-        token=token_source(profile),
+        token=token_source(profile) if token is None else token.reveal,
         notice=notice or (lambda _text: None),
         insecure=True,  # whoever made the profile has checked that the user allows it
     )

@@ -47,7 +47,7 @@ def reach(session: RemoteSession) -> tuple[Check, ...]:
     release = f"the server runs mreg {printable(identity.version)}, and this is mreg {__version__}" if other else ""
     return (
         *done,
-        Check(name=f"accept the token: {identity.name}, role {identity.role}", place=place),
+        Check(name="accept the token", place=f"{place} ({identity.name}, role {identity.role})"),
         Check(name="version of the server", place=place, lacks=release),
         Check(name="clocks", place=place, lacks=_skew(date)),
     )

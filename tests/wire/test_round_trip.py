@@ -319,6 +319,11 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     configuration.TrustedFolder: built(
         configuration.TrustedFolder, folder=PATHS.map(str), profile=WORDS, catalog=WORDS, artifacts=WORDS, server=WORDS
     ),
+    configuration.Login: built(
+        configuration.Login, server=WORDS, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS,
+        expires=st.none() | TIMES, version=WORDS, source=WORDS,
+    ),
+    configuration.Logout: built(configuration.Logout, server=WORDS),
     tokens.NewToken: built(
         tokens.NewToken, secret=WORDS, stored=st.booleans(),
         token=built(

@@ -1,0 +1,470 @@
+"""mreg login, logout and whoami: tokens are checked, saved for one origin, and shown nowhere."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mreg
+from mreg.domain.token_command import TokenCommand
+from mreg.errors import BadInput, MregError, Unavailable
+from mreg.profile import credentials
+from mreg.profile.load import load_profile
+from mreg.registry.remote import RemoteRegistry
+from tests.conftest import Done, Mreg
+from tests.serving import Serving, serving
+
+FILE = ".local/share/mreg/logins.json"
+
+
+@pytest.fixture(scope="module")
+def served(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    folder = tmp_path_factory.mktemp("served")
+    with serving(folder, {"MREG_CATALOG": str(folder / "catalog.db")}) as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def _no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mreg.profile.keyring.has_keyring", lambda: False)
+
+
+Typed = Callable[..., Done]
+
+
+@pytest.fixture
+def typed(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> Typed:
+    """Runs a command with bytes on its standard input."""
+
+    def run(data: bytes | str, *words: str) -> Done:
+        given = data if isinstance(data, bytes) else data.encode()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given)))
+        return command(*words)
+
+    return run
+
+
+def saved() -> Path:
+    return Path(os.environ["HOME"]) / FILE
+
+
+def user_file(text: str) -> Path:
+    path = Path(os.environ["HOME"]) / ".config" / "mreg" / "config.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_a_token_is_saved_after_a_check_and_used_until_logout(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = served.secrets["ada"]
+    assert typed("mreg_other", "login", served.url).code == 8
+    done = typed(f"  {secret}\r\n", "login", f"{served.url}/")
+    assert (done.code, done.err) == (0, f"the token is saved in {saved()}\n")
+    assert done.out == (
+        "name\trole\tserver\tmodels\texpires\tversion\tsource\n"
+        f"ada\tadmin\t{served.url}\t\t\t{mreg.__version__}\t{saved()}\n"
+    )
+    assert saved().read_text().count(secret) == 1
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    assert command("register", "churn", "-q").code == 0
+    assert command("whoami", "-q").out == "ada\n"
+    assert json.loads(command("whoami", "--json").out) == {
+        "server": served.url,
+        "name": "ada",
+        "role": "admin",
+        "models": [],
+        "expires": None,
+        "version": mreg.__version__,
+        "source": str(saved()),
+    }
+    done = command("logout", "--json")
+    assert json.loads(done.out) == [{"server": served.url}]
+    assert secret not in saved().read_text()
+    done = command("list")
+    assert (done.code, done.err) == (
+        8,
+        f"error: {served.url} did not accept the request: missing token\n"
+        f"  mreg login {served.url}\n  or set the token: export MREG_TOKEN=...\n",
+    )
+
+
+def test_a_token_of_another_server_is_not_sent(served: Serving, typed: Typed, command: Mreg) -> None:
+    assert typed(served.secrets["ada"], "login", served.url).code == 0
+    port = served.url.rpartition(":")[2]
+    user_file(f"profiles:\n  same: {{server: '{served.url}'}}\n  other: {{server: 'http://localhost:{port}'}}\n")
+    assert command("list", "--profile", "same").code == 0
+    done = command("list", "--profile", "other")
+    assert (done.code, "missing token" in done.err or "host" in done.err) == (8, True), done
+
+
+def test_where_the_token_comes_from_is_told(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = user_file(
+        f"default: team\nprofiles:\n  team: {{server: '{served.url}', token_command: [printenv, ALL_THE_TOKENS]}}\n"
+    )
+    monkeypatch.setenv("ALL_THE_TOKENS", served.secrets["ben"])
+    assert json.loads(command("whoami", "--json").out)["source"] == "token_command"
+    assert command("whoami", "-q").out == "ben\n"
+    assert typed(served.secrets["ada"], "login").code == 0  # the server of the profile
+    assert command("whoami", "-q").out == "ben\n"
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["eve"])
+    assert json.loads(command("whoami", "--json").out)["source"] == "MREG_TOKEN"
+    assert command("whoami", "-q").out == "eve\n"
+    done = typed(served.secrets["ada"], "login")
+    assert "MREG_TOKEN is set, and comes before the saved token\n" in done.err
+    monkeypatch.setenv("MREG_TOKEN", "mreg_wrong")
+    done = command("list")
+    assert done.err == (
+        f"error: {served.url} did not accept the request: unknown token\n"
+        f"  mreg login {served.url}\n  the token comes from MREG_TOKEN\n"
+    )
+    monkeypatch.delenv("MREG_TOKEN")
+    monkeypatch.delenv("ALL_THE_TOKENS")
+    done = command("list")
+    assert (done.code, done.err) == (
+        8,
+        f"error: the token_command 'printenv' ({file}, line 3) failed: exit code 1\n"
+        "  run it by hand, or set MREG_TOKEN\n",
+    )
+
+
+BAD_INPUT = [
+    ("", "the input has no token"),
+    (" \n", "the input has no token"),
+    ("mreg_hunter2\nmreg_hunter3\n", "the input has a character that no token has"),
+    ("mreg_hunter2 x", "the input has a character that no token has"),
+    ("mreg_hunter2\x1b[2J", "the input has a character that no token has"),
+    ("mreg_hunter2é", "the input has a character that no token has"),
+    (b"\xff\xfemreg_hunter2", "the input has a character that no token has"),
+    ("'mreg_hunter2'", "the input begins with a quote"),
+    ("Bearer mreg_hunter2", "the input begins with 'Bearer'"),
+    (f"ci writer sha256:{'a' * 64}", "the input has the line of a token file, not the token"),
+    ("hunter2" * 1000, "the input is too long for a token: the maximum is 4,096 characters"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_INPUT, ids=range(len(BAD_INPUT)))
+def test_what_is_not_a_token_is_refused(served: Serving, typed: Typed, data: bytes | str, message: str) -> None:
+    done = typed(data, "login", served.url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {message}\n  ")
+    assert "hunter2" not in done.err
+    assert not saved().exists()
+
+
+def test_a_wrong_token_is_not_saved(served: Serving, typed: Typed) -> None:
+    for words in ((), ("--debug",), ("--json",)):
+        done = typed("mreg_hunter2", "login", served.url, *words)
+        assert (done.code, done.out, "unknown token" in done.err, "hunter2" in done.err) == (8, "", True, False)
+    assert not saved().exists()
+
+
+URLS = [
+    ("127.0.0.1:1", 2, "the URL of the server has no scheme", "write http://127.0.0.1:1"),
+    ("models.example", 2, "the URL of the server has no scheme", "write https://models.example"),
+    ("http://10.0.0.1", 2, "http://10.0.0.1 has no TLS: the token would be sent unencrypted", "use https://10.0.0.1, or in a network that you trust: mreg login http://10.0.0.1 --insecure"),
+    ("http://127.0.0.1:1", 8, "cannot reach http://127.0.0.1:1: connection refused", "check host and port, and whether mreg serve runs there"),
+    ("https://nowhere.invalid", 8, "cannot reach https://nowhere.invalid: ", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "code", "message", "hint"), URLS, ids=[url for url, *_ in URLS])
+def test_a_url_that_leads_to_no_server_is_refused_before_the_token_is_read(
+    command: Mreg, url: str, code: int, message: str, hint: str
+) -> None:
+    done = command("login", url)  # reading standard input would fail here
+    assert (done.code, done.out) == (code, "")
+    assert done.err.startswith(f"error: {message}")
+    assert hint in done.err
+
+
+def test_a_token_on_the_command_line_is_refused_and_not_repeated(served: Serving, command: Mreg) -> None:
+    done = command("login", served.url, "mreg_hunter2")
+    assert (done.code, "hunter2" in done.err) == (2, False)
+    assert done.err.startswith("error: the token is not an argument: other users could see it\n")
+    for words in (("--token", "mreg_hunter2"), ("--token=mreg_hunter2",)):
+        done = command("login", served.url, *words)
+        assert (done.code, "hunter2" in done.err) == (2, False), done
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A server that is not mreg's: it records what it gets, and answers as its path says."""
+
+    seen: list[tuple[str, str]]
+
+    def do_GET(self) -> None:
+        type(self).seen.append((self.path, self.headers.get("Authorization", "")))
+        if self.path.startswith("/redirect"):
+            self.send_response(302)
+            self.send_header("Location", f"http://localhost:{self.server.server_port}/stolen")  # type: ignore[attr-defined]
+            self.end_headers()
+            return
+        status = 401 if self.path.startswith("/401") else 404 if self.path.startswith("/404") else 200
+        self.send_response(status)
+        self.send_header("Content-Type", "text/html" if "html" in self.path else "application/json")
+        self.end_headers()
+        self.wfile.write(b"<html>" if "html" in self.path else b'{"name": "x", "role": "admin"}')
+
+    def log_message(self, *_words: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def other() -> Iterator[str]:
+    Answers.seen = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("path", ["", "/html", "/401", "/401html", "/404", "/redirect"])
+def test_a_server_that_is_not_of_mreg_never_gets_the_token(other: str, typed: Typed, path: str) -> None:
+    done = typed("mreg_hunter2", "login", other + path)
+    assert (done.code, done.out) == (8, ""), done
+    assert "hunter2" not in done.err
+    assert Answers.seen
+    assert {token for _, token in Answers.seen} == {""}
+    assert not any("stolen" in asked for asked, _ in Answers.seen)
+    assert not saved().exists()
+
+
+def test_a_redirect_does_not_carry_the_token_away(other: str, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_SERVER", f"{other}/redirect")
+    monkeypatch.setenv("MREG_TOKEN", "mreg_mine")
+    assert command("list").code == 8
+    assert {asked.split("?")[0] for asked, _ in Answers.seen} == {"/redirect/models"}
+
+
+def test_a_server_without_tokens_needs_no_login(
+    typed: Typed, tmp_path_factory: pytest.TempPathFactory, command: Mreg
+) -> None:
+    from tests.servers import loose_ports
+
+    (port,) = loose_ports(1)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mreg", "serve", "--port", str(port)], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        assert "mreg serves" in process.stderr.readline()
+        done = typed("mreg_x", "login", f"http://127.0.0.1:{port}")
+    finally:
+        process.kill()
+        process.communicate()
+    assert (done.code, done.err) == (
+        2,
+        f"error: http://127.0.0.1:{port} needs no token\n  mreg profile add NAME --server http://127.0.0.1:{port}\n",
+    )
+
+
+def test_on_a_terminal_the_token_is_asked_for_without_echo(served: Serving) -> None:
+    secret = served.secrets["ada"]
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "mreg", "login", served.url],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    while b"token for " not in shown:
+        shown += os.read(ours, 4096)
+    os.write(ours, f"{secret}\n".encode())
+    while True:
+        try:
+            more = os.read(ours, 4096)
+        except OSError:
+            break
+        if not more:
+            break
+        shown += more
+    os.close(ours)
+    assert running.wait() == 0, shown
+    assert f"token for {served.url}: " in shown.decode()
+    assert f"ada, role admin, {served.url}" in shown.decode().replace("\r\n", "")
+    assert secret not in shown.decode()
+    assert secret in saved().read_text()
+
+
+def test_logout_tells_which_servers_have_tokens(served: Serving, typed: Typed, command: Mreg) -> None:
+    done = command("logout", served.url)
+    assert (done.code, done.err) == (4, f"error: no token is saved for {served.url}\n  no tokens are saved\n")
+    typed(served.secrets["ada"], "login", served.url)
+    done = command("logout", "https://models.example")
+    assert done.err.endswith(f"there are tokens for {served.url}\n")
+    done = command("logout")
+    assert (done.code, done.err) == (2, "error: the profile local has no server\n  name it: mreg login https://HOST\n")
+    assert command("logout", served.url, "--all").code == 2
+    assert command("logout", "--all", "-q").out == f"{served.url}\n"
+    assert command("logout", "--all", "--json").out == "[]\n"
+
+
+def test_whoami_needs_a_server(command: Mreg) -> None:
+    done = command("whoami")
+    assert (done.code, done.err.splitlines()[0]) == (2, "error: the profile local has no server")
+
+
+def test_a_project_can_name_a_server_after_login(served: Serving, typed: Typed, command: Mreg) -> None:
+    Path("mreg.yaml").write_text(f"server: {served.url}\n")
+    done = command("list")
+    assert (done.code, f"  mreg login {served.url}\n" in done.err) == (2, True)
+    assert typed(served.secrets["ada"], "login", served.url).code == 0
+    assert command("list").code == 0
+
+
+def test_python_opens_a_server(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    with mreg.open_registry(server=served.url, token=served.secrets["ben"]) as registry:
+        assert isinstance(registry, RemoteRegistry)
+        assert registry.whoami().name == "ben"
+        assert registry.profile.server == served.url
+        assert served.secrets["ben"] not in repr(registry.profile)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    with mreg.open_registry(server=served.url) as registry:
+        assert isinstance(registry, RemoteRegistry)
+        assert registry.whoami().name == "ada"
+    with pytest.raises(mreg.BadProfile, match="server and catalog exclude each other"):
+        mreg.open_registry(server=served.url, catalog="c.db")
+
+
+NEXT_TO_CATALOG = [
+    (["serve"], "mreg serve"),
+    (["restore", "b.db", "--yes"], "mreg restore"),
+    (["restore", "b.db"], "mreg restore"),
+    (["catalog", "copy", "--from-profile", "team", "--to-profile", "local"], "mreg catalog copy"),
+    (["catalog", "copy", "--from-profile", "local", "--to-profile", "team"], "mreg catalog copy"),
+]
+
+
+@pytest.mark.parametrize(("words", "name"), NEXT_TO_CATALOG, ids=lambda value: str(value))
+def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str], name: str) -> None:
+    user_file("default: team\nprofiles:\n  team: {server: 'https://models.example'}\n")
+    done = command(*words)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"error: {name} needs the catalog itself, but the profile team has the server https://models.example\n"
+        "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
+    )
+
+
+def test_a_profile_with_a_server_is_added_shown_and_checked(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = command("profile", "add", "team", "--server", f"{served.url}/", "--model", "churn")
+    assert (done.code, f"  mreg login {served.url}" in done.err) == (0, True), done
+    file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
+    assert done.out == (
+        "key\tvalue\torigin\n"
+        f"name\tteam\t--profile\nserver\t{served.url}\t{file}, line 3\nmodel\tchurn\t{file}, line 4\n"
+    )
+    shown = json.loads(command("profile", "show", "team", "--json").out)
+    assert (shown["server"], shown["catalog"], shown["artifacts"]) == (served.url, None, None)
+    done = command("profile", "check", "team")
+    assert (done.code, "accept the token" in done.out) == (8, True)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    done = command("profile", "check", "team", "--json")
+    names = [check["name"] for check in json.loads(done.out)]
+    assert names[:5] == ["reach the server", "server latency", "accept the token", "version of the server", "clocks"]
+    assert done.code == 0
+    for words in (("--server", "models.example"), ("--server", "https://a", "--catalog", "/x/c.db"),
+                  ("--server", "http://models.example")):  # fmt: skip
+        assert command("profile", "add", "bad", *words).code == 2
+    assert "bad" not in file.read_text()
+
+
+def test_completion_with_a_server_offers_words_and_never_fails(
+    served: Serving, process: Mreg, monkeypatch: pytest.MonkeyPatch, command: Mreg
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    command("register", "completed")
+    line = {"COMP_WORDS": "mreg show compl", "COMP_CWORD": "2", "_MREG_COMPLETE": "complete_bash"}
+    assert process(env={**os.environ, **line}).out == "completed\n"
+    for variables in ({"MREG_TOKEN": "mreg_x"}, {"MREG_SERVER": "http://127.0.0.1:1"}, {"MREG_TOKEN": ""}):
+        done = process(env={**os.environ, **line, **variables})
+        assert (done.out, done.err) == ("", "")
+
+
+# The token command
+
+
+def run_command(*words: str, folder: str = "") -> str:
+    return credentials.run_token_command(TokenCommand(words=words, place="config.yaml, line 3", folder=folder)).reveal()
+
+
+def test_a_token_command_prints_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text('#!/bin/sh\necho " mreg_$(basename $PWD)_$1_${MREG_TOKEN:-none}"\n')
+    (tmp_path / "token").chmod(0o700)
+    monkeypatch.setenv("MREG_TOKEN", "mreg_hunter2")
+    assert run_command("./token", "$HOME", folder=str(tmp_path)) == f"mreg_{tmp_path.name}_$HOME_none"
+
+
+COMMANDS = [
+    (("/nowhere/token",), Unavailable, "failed: No such file or directory"),
+    (("false",), Unavailable, "failed: exit code 1"),
+    (("true",), BadInput, "has no token"),
+    (("printf", "mreg_a\\nmreg_b\\n"), BadInput, "printed more than one line"),
+    (("printf", "mreg a"), BadInput, "has a character that no token has"),
+    (("cat", "/dev/zero"), Unavailable, "failed: it took over 0.5 s"),
+    (("sleep", "100"), Unavailable, "failed: it took over 0.5 s"),
+    (("sh", "-c", "sleep 100 & sleep 100"), Unavailable, "failed: it took over 0.5 s"),
+    (("sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' a"), BadInput, "is too long for a token"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "kind", "message"), COMMANDS, ids=lambda value: str(value))
+def test_a_token_command_that_prints_no_token_is_an_error(
+    words: tuple[str, ...], kind: type[MregError], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(credentials, "COMMAND_SECONDS", 0.5)
+    with pytest.raises(kind) as caught:
+        run_command(*words)
+    assert message in caught.value.message
+    assert "config.yaml, line 3" in caught.value.message
+    assert "mreg_" not in caught.value.message
+
+
+def test_a_process_that_a_token_command_left_is_not_waited_for() -> None:
+    assert run_command("sh", "-c", "sleep 30 & echo mreg_x") == "mreg_x"
+
+
+def test_a_program_in_the_working_folder_is_not_run_by_its_bare_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("token-of-mine").write_text("#!/bin/sh\necho mreg_evil\n")
+    Path("token-of-mine").chmod(0o700)
+    monkeypatch.setenv("PATH", f".:{os.environ['PATH']}")
+    with pytest.raises(Unavailable, match="No such file or directory"):
+        run_command("token-of-mine", folder="/")
+    with pytest.raises(Unavailable, match="No such file or directory"):
+        run_command("token-of-mine", folder=os.getcwd())
+
+
+def test_a_token_is_read_once(served: Serving, tmp_path: Path) -> None:
+    user_file(
+        f"default: team\nprofiles:\n  team:\n    server: {served.url}\n"
+        f"    token_command: [sh, -c, 'echo x >> {tmp_path}/runs; echo {served.secrets['ada']}']\n"
+    )
+    with mreg.open_registry() as registry:
+        assert not (tmp_path / "runs").exists()
+        registry.models()
+        registry.models()
+    assert (tmp_path / "runs").read_text() == "x\n"
+    assert load_profile().token_command is not None
