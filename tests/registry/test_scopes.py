@@ -350,9 +350,9 @@ def test_a_limited_registry_stays_limited(world: World) -> None:
 
 
 OF_ONE_MODEL = {
-    *(f"models.{name}" for name in "by_name by_id tags directions aliases given_up".split()),
+    *(f"models.{name}" for name in "by_name by_id given_up".split()),
     *(f"versions.{name}" for name in (
-        "by_number by_id of_model in_stage latest newest below last_in_stage exists by_alias alias_history "
+        "by_number by_id of_model in_stage latest below last_in_stage exists by_alias alias_history "
         "stage_history stage_moves stage_entries was_in_stage by_digest best_high best_low has_metric "
         "metrics_of_version parameters_of_version tags_of_version aliases_of_version parent descendants ancestors "
         "artifact"
