@@ -367,7 +367,15 @@ OF_ONE_MODEL = {
 OF_ALL_MODELS = {
     *("versions.with_artifact", "versions.staged", "versions.artifacts_after", "versions.newest_artifacts"),
     *("versions.metric_names", "events.after", "writes.find", "removals.any", "removals.of", "removals.stuck"),
-    *("tokens.by_digest", "tokens.by_name", "tokens.usable", "tokens.count", "tokens.any_active", "requests.of"),
+    *(
+        "tokens.by_digest",
+        "tokens.by_name",
+        "tokens.usable",
+        "tokens.count",
+        "tokens.any",
+        "tokens.any_active",
+        "requests.of",
+    ),
 }
 """Statements that only unlimited readers use, that are part of composed ones, or that concern no model."""
 
