@@ -83,7 +83,7 @@ def registry(new_catalog: NewCatalog) -> Iterator[LocalRegistry]:  # noqa: F811
 def read(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """The statements that questions run from now on, each with the number of rows that it gave."""
     found: list[tuple[str, int]] = []
-    monkeypatch.setattr("mreg.catalog.catalog.Reader", lambda inner, locate: Reader(Counting(inner, found), locate))
+    monkeypatch.setattr("mreg.catalog.catalog.Reader", lambda inner, *more: Reader(Counting(inner, found), *more))
     return found
 
 
@@ -178,7 +178,7 @@ def test_a_parent_that_would_close_a_long_circle_is_found_by_a_few_statements(
     found: list[tuple[str, int]] = []
     monkeypatch.setattr(
         "mreg.catalog.writer.Writer",
-        lambda inner, locate, **known: Writer(Counting(inner, found), locate, **known),
+        lambda inner, *more, **known: Writer(Counting(inner, found), *more, **known),
     )
     with pytest.raises(mreg.NotAllowed, match="m@300 cannot be the parent of m@1: it is a descendant"):
         registry.edit("m@1", parent="m@300")
