@@ -14,13 +14,14 @@ from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, MregError
 from mreg.results.tokens import Identity, Role, Token
 from mreg.server import schemas
+from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.guard import Caller
 from mreg.server.models import Body
 from mreg.server.parameters import RegistryOf, decoded, json_response, requires_role
 from mreg.server.schemas import responses
 from mreg.server.settings import ServerSettings
 
-router = APIRouter(tags=["clients"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["clients"])
 
 
 @router.get("/whoami", responses=responses(schemas.Identity))
