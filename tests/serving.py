@@ -35,9 +35,9 @@ class Serving:
 def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator[Serving]:
     """Start a server over the store that the variables name, and stop it at the end."""
     environment = {**os.environ, **variables, "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONPATH": str(ROOT)}
-    secrets, lines = {}, []
+    made, lines = {}, []
     for user in USERS:
-        secrets[user], line = token(user, "admin")
+        made[user], line = token(user, "admin")
         lines.append(line)
     tokens = folder / "tokens"
     tokens.write_text("\n".join(lines) + "\n")
@@ -56,7 +56,7 @@ def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator
             assert process.poll() is None, log.read_text()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.05)
-        yield Serving(match[1], secrets, variables, process, log)
+        yield Serving(match[1], made, variables, process, log)
     finally:
         process.kill()
         process.wait()

@@ -231,12 +231,19 @@ class ArtifactStore:
         return throughput(self._backend)
 
     def unfinished(self) -> Iterator[Unfinished]:
-        """Yield the unfinished uploads, including those of dead processes."""
-        return self._backend.unfinished()
+        """Yield the unfinished uploads, including those of dead processes, and the claims of uploaded blobs."""
+        yield from self._backend.unfinished()
+        for key, found, _ in self.claims.all():
+            yield Unfinished(name=key, size=found.size, modified=found.modified)
 
     def discard(self, unfinished: Unfinished) -> None:
         """Remove an unfinished upload; if its push is still running, the push fails and creates no version."""
-        self._backend.discard(unfinished)
+        from mreg.artifacts.claims import is_claim
+
+        if is_claim(unfinished.name):
+            self._backend.delete(unfinished.name)
+        else:
+            self._backend.discard(unfinished)
 
     def blobs(self) -> Iterator[tuple[Digest, BlobStat]]:
         """Yield all blobs, referenced or not; other files are skipped."""

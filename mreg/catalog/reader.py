@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from mreg.catalog.database import Connection, Row, Value
+from mreg.catalog.models import read_models
 from mreg.catalog.rows import (
     last_version,
     number,
     read_digest,
     read_event,
     read_metric_name,
-    read_model,
     read_name,
     read_reference,
     read_version,
@@ -27,7 +27,7 @@ from mreg.catalog.statements import statement
 from mreg.domain.digest import Digest
 from mreg.domain.events import Event, without_names
 from mreg.domain.model import ModelStage, ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
+from mreg.domain.names import ModelName, Selector, VersionRef
 from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.stored import SIZE_LIMIT
 from mreg.domain.value import FrozenMapping
@@ -36,9 +36,6 @@ from mreg.results import Page
 if TYPE_CHECKING:
     from mreg.domain.expression import Expression, Sort
     from mreg.results.models import ModelSummary
-
-STAGING = Selector(SelectorKind.STAGE, "staging")
-PRODUCTION = Selector(SelectorKind.STAGE, "production")
 
 ALL = 2**62
 """Row limit of a query without a limit."""
@@ -83,17 +80,7 @@ class Reader:
         return None if row is None else self._model(row)
 
     def _model(self, row: Row) -> RegisteredModel:
-        connection, model_id = self.connection, row["model_id"]
-        return read_model(
-            row,
-            tags=connection.all("models.tags", model_id=model_id),
-            directions=connection.all("models.directions", model_id=model_id),
-            aliases=connection.all("models.aliases", model_id=model_id),
-            latest=_number(connection.one("versions.latest", model_id=model_id, back=0)),
-            newest=_number(connection.one("versions.newest", model_id=model_id)),
-            staging=next(iter(holders(connection, number(row, "model_id"), STAGING)), None),
-            production=next(iter(holders(connection, number(row, "model_id"), PRODUCTION)), None),
-        )
+        return read_models(self.connection, [row])[0]
 
     def models(self, *, limit: int | None = None, offset: int = 0) -> Page[ModelSummary]:
         """Return every model with its primary metric, the last changed first."""
@@ -475,10 +462,6 @@ def _numbered(ids: Sequence[int]) -> Mapping[str, Value]:
 
 def _marks(values: Mapping[str, Value]) -> str:
     return ", ".join(f":{name}" for name in values)
-
-
-def _number(row: Row | None) -> int | None:
-    return None if row is None else version_number(row)
 
 
 def _beyond(prefix: str) -> str:

@@ -5,25 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mreg.catalog.database import Connection, Row, Value
-from mreg.catalog.rows import number, read_metric, read_metric_name, read_model, row_of, text, version_number
+from mreg.catalog.models import read_models
+from mreg.catalog.rows import number, read_metric, read_metric_name, row_of, text, version_number
 from mreg.domain.metrics import MetricValue, primary_metric
 from mreg.domain.model import RegisteredModel
 from mreg.results.models import ModelSummary
 
 CHUNK = 200
 """Number of models that one statement reads."""
-
-_IN_STAGE = (
-    "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage = '{}' "
-    "ORDER BY v.stage_seq DESC, v.version DESC LIMIT 1)"
-)
-_VERSIONS = (
-    "(SELECT v.version FROM versions v WHERE v.model_id = m.model_id AND v.stage <> 'Archived' "
-    f"ORDER BY v.version DESC LIMIT 1) AS latest, "
-    f"(SELECT MAX(v.version) FROM versions v WHERE v.model_id = m.model_id) AS newest, "
-    f"{_IN_STAGE.format('Staging')} AS staging, "
-    f"{_IN_STAGE.format('Production')} AS production"
-)
 
 
 def summaries(connection: Connection, rows: Sequence[Row]) -> tuple[ModelSummary, ...]:
@@ -35,24 +24,7 @@ def summaries(connection: Connection, rows: Sequence[Row]) -> tuple[ModelSummary
 
 
 def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary]:
-    values: dict[str, Value] = {f"m{place}": row["model_id"] for place, row in enumerate(rows)}
-    marks = ", ".join(f":{name}" for name in values)
-    more = {
-        row["model_id"]: row
-        for row in connection.query(
-            f"SELECT m.model_id, {_VERSIONS} FROM models m WHERE m.model_id IN ({marks})", values
-        )
-    }
-    attributes: dict[tuple[Value, str], list[Row]] = {}
-    sql = (
-        f"SELECT 't' AS kind, model_id, name, value, 0 AS version FROM model_tags WHERE model_id IN ({marks}) "
-        f"UNION ALL SELECT 'd', model_id, name, value, 0 FROM model_directions WHERE model_id IN ({marks}) "
-        "UNION ALL SELECT 'a', a.model_id, a.alias, '', v.version FROM aliases a "
-        f"JOIN versions v ON v.version_id = a.version_id WHERE a.model_id IN ({marks}) ORDER BY 1, 2, 3"
-    )
-    for row in connection.query(sql, values):
-        attributes.setdefault((row["model_id"], str(row["kind"])), []).append(row)
-    models = [_model(row, more[row["model_id"]], attributes) for row in rows]
+    models = read_models(connection, rows)
     metrics = primary_metrics(connection, models)
     metric_values = _values(connection, models, metrics)
     return (
@@ -64,24 +36,6 @@ def _chunk(connection: Connection, rows: Sequence[Row]) -> Iterable[ModelSummary
         )
         for model in models
     )
-
-
-def _model(row: Row, more: Row, attributes: Mapping[tuple[Value, str], list[Row]]) -> RegisteredModel:
-    tags, directions, aliases = (attributes.get((row["model_id"], kind), []) for kind in "tda")
-    return read_model(
-        row,
-        tags=tags,
-        directions=directions,
-        aliases=[{"alias": alias["name"], "version": alias["version"]} for alias in aliases],
-        latest=_number(more, "latest"),
-        newest=_number(more, "newest"),
-        staging=_number(more, "staging"),
-        production=_number(more, "production"),
-    )
-
-
-def _number(row: Row, column: str) -> int | None:
-    return None if row[column] is None else version_number(row, column)
 
 
 def primary_metrics(connection: Connection, models: Sequence[RegisteredModel]) -> dict[int, str]:

@@ -27,7 +27,6 @@ class Tokens:
 
     def __init__(self, reader: Reader) -> None:
         self._connection = reader.connection
-        self._scope = reader.scope
 
     def by_digest(self, digest: Digest) -> tuple[Token, TokenInfo] | None:
         """Return the token with a digest, also if it is expired or revoked; None if it is unknown.
@@ -39,12 +38,7 @@ class Tokens:
         return None if row is None else (_token(row), _info(row))
 
     def usable(self) -> tuple[TokenInfo, ...]:
-        """Return the tokens that are not revoked, including expired ones, oldest first.
-
-        Raises:
-            OutsideScope: The scope of the reader is limited.
-        """
-        self._scope.check_unlimited("list the tokens")
+        """Return the tokens that are not revoked, including expired ones, oldest first."""
         return tuple(map(_info, self._connection.all("tokens.usable", row_limit=TOKENS_LIMIT)))
 
     def named(self, name: str) -> TokenInfo | None:
@@ -74,9 +68,7 @@ class TokenWriter(Tokens):
         Raises:
             AlreadyExists: An active token has the name.
             BadInput: There are too many tokens.
-            OutsideScope: The scope of the writer is limited; a token could have a wider one.
         """
-        self._scope.check_unlimited("create a token")
         there = self.named(token.name)
         if there is not None and there.revoked_at is None:
             if not there.is_expired(self._writer.at):
@@ -117,9 +109,7 @@ class TokenWriter(Tokens):
 
         Raises:
             NotFound: No token has the name, or it is revoked already.
-            OutsideScope: The scope of the writer is limited.
         """
-        self._scope.check_unlimited("revoke a token")
         token = self.named(name)
         if token is None or token.revoked_at is not None:
             raise unknown_token(name, token, [one.name for one in self.usable()])

@@ -46,8 +46,9 @@ def restore(
       mreg restore catalog-2026-03-01.db --yes
     """
     run = invocation_of(ctx)
-    run.output.confirm(f"replace the catalog {run.registry.profile.catalog} by {file}?", yes=yes)
-    done = run.registry.restore(file, with_tokens=with_tokens)
+    registry = run.local_registry()
+    run.output.confirm(f"replace the catalog {registry.profile.catalog} by {file}?", yes=yes)
+    done = registry.restore(file, with_tokens=with_tokens)
     if done.set_aside:
         run.output.warn(f"the damaged catalog is at {done.set_aside}")
     run.output.result(done)

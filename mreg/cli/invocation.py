@@ -98,7 +98,7 @@ class Invocation:
 
         registry = self.registry
         if not isinstance(registry, LocalRegistry):
-            from mreg.registry.next_to_catalog import needs_catalog
+            from mreg.registry.remote_refusals import needs_catalog
 
             raise needs_catalog(self.command_path, registry.profile)
         return registry

@@ -57,9 +57,11 @@ def gc(
         return names is None or (kind, name) in names
 
     arriving, younger = _Younger(max(grace, PUSH_LIVES)), _Younger(grace)
+    claims = session.artifacts().claims.all()
+    claimed = {digest for _, claim, digest in claims if claim.modified > now - arriving.grace}
     found = (
         *_unfinished(session, now - arriving.grace, arriving, wanted, remove=remove),
-        *_unreferenced(session, now - grace, younger, wanted, progress or _ignore, remove=remove),
+        *_unreferenced(session, now - grace, younger, claimed, wanted, progress or _ignore, remove=remove),
     )
     notices = (
         arriving.notice("unfinished upload", "a push can still write to it"),
@@ -139,16 +141,18 @@ def _unreferenced(
     session: Session,
     before: datetime,
     younger: _Younger,
+    claimed: Collection[Digest],
     wanted: Callable[[str, str], bool],
     progress: Callable[[int, int], None],
     *,
     remove: bool,
 ) -> Iterator[Garbage]:
+    """Yield the blobs that no version needs and no client has uploaded lately; see `mreg.artifacts.claims`."""
     stored = {}
     for digest, stat in session.artifacts().blobs():
         stored[digest] = stat
         progress(0, len(stored))
-    old = {digest: stat for digest, stat in stored.items() if stat.modified <= before}
+    old = {digest: stat for digest, stat in stored.items() if stat.modified <= before and digest not in claimed}
     if not stored:
         return
     try:

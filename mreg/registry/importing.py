@@ -78,7 +78,9 @@ def import_bundle(
             size = sum(bundle.blobs.values())
             advance = progress_callback(progress, 2 * size)  # each byte is verified first, and then stored
             file.verify(folder, advance)
-        incoming = _Import(bundle, target or bundle.model.name, aliases=aliases)
+        name_here = target or bundle.model.name
+        session.scope.check_name(name_here, "register")  # before any byte is stored
+        incoming = _Import(bundle, name_here, aliases=aliases)
         imported = add_with_bytes(
             session,
             lambda: session.artifacts().put_blobs(folder, advance),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mreg.domain.model import ModelStage, ModelVersion, Source
     from mreg.domain.names import ModelName
     from mreg.registry.environments import TrainingEnvironment
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.prepared import PreparedFile
     from mreg.registry.session import HookLog, Session
     from mreg.registry.uploads import IncomingBlob, IncomingPart, UploadedArtifact
@@ -339,6 +340,7 @@ class LocalRegistry(Registry):
         parent: Reference | None = None,
         source: Source | None = None,
         existing: bool = False,
+        request: IdempotentRequest | None = None,
     ) -> ModelVersion:
         """Make uploaded blobs the next version of a model; see `mreg.registry.uploads.push_uploaded`."""
         from mreg.registry.references import as_name
@@ -353,6 +355,7 @@ class LocalRegistry(Registry):
             parent=parent,
             source=source,
             existing=existing,
+            request=request,
         )
 
     def manifest_file(self, version: ModelVersion) -> StoredFile:

@@ -126,7 +126,7 @@ def open_local(
         BadInput: The profile names a server.
     """
     if profile.server:
-        from mreg.registry.next_to_catalog import needs_catalog
+        from mreg.registry.remote_refusals import needs_catalog
 
         raise needs_catalog(what, profile)
     from mreg.catalog.catalog import Catalog

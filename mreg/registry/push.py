@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mreg.catalog.writer import Writer
     from mreg.domain.digest import Digest
     from mreg.registry.environments import TrainingEnvironment
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.session import Session
     from mreg.results.files import PushPlan
 
@@ -173,12 +174,14 @@ def add_pushed(
     stage: ModelStage | str | None,
     parent: Reference | None,
     new_model: bool,
+    request: IdempotentRequest | None = None,
 ) -> ModelVersion:
     """Add the version with its aliases and stage in one transaction.
 
     Args:
         put: Stores the bytes; can run more than once.
         new_model: Register the model if it does not exist.
+        request: The request that is recorded with the version; if it has made a version, that one is returned.
     """
     target = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
@@ -187,6 +190,8 @@ def add_pushed(
 
     def add(writer: Writer, stored: Stored) -> StageChange:
         notes.clear()  # the transaction can be retried
+        if request is not None and (earlier := request.earlier(writer)) is not None:
+            return StageChange(version=earlier, before=earlier.stage)
         known = writer.model(name) if new_model else _registered(writer, name)
         if known is None:
             note = _new_model(writer, name)
@@ -209,6 +214,8 @@ def add_pushed(
             parent=find_version(writer, made_from) if made_from else None,
             source=found.source,
         )
+        if request is not None:
+            request.record(writer, version)
         if metadata.aliases:
             from mreg.registry.admission import set_alias_checked
         for alias in metadata.aliases:

@@ -109,11 +109,11 @@ def find(reader: Reader, reference: VersionRef) -> tuple[RegisteredModel, Select
     """
     if reference.known is not None and (version := _same(reader, reference, reference.known)) is not None:
         return find_model(reader, version.model_name), reference.selector
-    if reader.model(reference.name) is None:
-        split = reference.split_last_part()
-        if split is not None and reader.model(split.name) is not None:
-            reference = split
-    return find_model(reader, reference.name), reference.selector
+    model = reader.model(reference.name)
+    if model is None and (split := reference.split_last_part()) is not None:
+        model = reader.model(split.name)
+        reference = split if model is not None else reference
+    return model or find_model(reader, reference.name), reference.selector
 
 
 def find_version(reader: Reader, reference: VersionRef, *, default: Selector | None = LATEST) -> ModelVersion:

@@ -7,7 +7,6 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from mreg.errors import Unavailable
 from mreg.registry.registry import Registry
 from mreg.registry.remote_session import RemoteSession
 from mreg.registry.session import HookLog
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Identity
-    from mreg.results.upkeep import Check
 
 
 class _Operation:
@@ -37,14 +35,6 @@ class _Operation:
 def _operation(place: str) -> Any:
     """Return the method that calls ``module.function``; a test compares its signature with the interface's."""
     return _Operation(*place.split("."))
-
-
-class _NotYet:
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, *_words: object, **_options: object) -> Any:
-        raise Unavailable(f"{self._name} is not available on a server yet")
 
 
 class RemoteRegistry(Registry):
@@ -94,12 +84,6 @@ class RemoteRegistry(Registry):
 
         return whoami(self._session)
 
-    def reach(self) -> tuple[Check, ...]:
-        """Check the connection and the token; see `mreg.registry.remote_identity.reach`."""
-        from mreg.registry.remote_identity import reach
-
-        return reach(self._session)
-
     if not TYPE_CHECKING:  # the interface declares their types
         register = _operation("remote_edits.register")
         edit = _operation("remote_edits.edit")
@@ -143,9 +127,10 @@ class RemoteRegistry(Registry):
         stream = _operation("remote_transfers.stream")
         files = _operation("remote_transfers.files")
         verify_copy = _operation("remote_transfers.verify_copy")
-        restore = _operation("next_to_catalog.restore")
-        upgrade = _operation("next_to_catalog.upgrade")
-
+        restore = _operation("remote_refusals.restore")
+        upgrade = _operation("remote_refusals.upgrade")
+        import_mlflow = _operation("remote_refusals.import_mlflow")
+        import_hub = _operation("remote_refusals.import_hub")
         export = _operation("remote_bundles.export")
         import_bundle = _operation("remote_bundles.import_bundle")
         backup = _operation("remote_bundles.backup")
@@ -157,7 +142,3 @@ class RemoteRegistry(Registry):
         revoke_token = _operation("remote_tokens.revoke_token")
         check = _operation("remote_upkeep.check")
         examine = _operation("remote_upkeep.examine")
-
-        # Operations that follow within this branch or in those of transfers and long operations.
-        for _name in sorted(Registry.__abstractmethods__ - locals().keys()):
-            locals()[_name] = _NotYet(_name)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from mreg.errors import BadInput, NotAllowed
 from mreg.registry.references import as_reference
+from mreg.registry.remote_identity import reach
 from mreg.registry.remote_operations import REPEAT, UNCHANGED, on_reference, run
 from mreg.registry.remote_session import RemoteSession
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
@@ -87,12 +87,11 @@ def examine(session: RemoteSession) -> tuple[Finding, ...]:
 
 def check(session: RemoteSession) -> tuple[Check, ...]:
     """See `mreg.Registry.check`: first the connection, and then the checks of the server, which need role admin."""
-    server = str(session.connection.address)
-    began = time.monotonic()
-    session.connection.call("GET", "/version")
-    reached = Check(name="reach the server", place=server, latency=time.monotonic() - began)
+    reached = reach(session)
+    if any(check.error for check in reached):
+        return reached
     try:
         found = session.results(Check, run(session, "GET", "/check").envelope)
     except NotAllowed as error:
-        return reached, Check(name="checks of the server", place=server, lacks=error.message)
-    return reached, *found
+        return (*reached, Check(name="checks of the server", place=session.profile.server, lacks=error.message))
+    return (*reached, *found)

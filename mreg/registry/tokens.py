@@ -93,7 +93,7 @@ def revoke_token(session: Session, name: str) -> TokenInfo:
     def work(writer: Writer) -> TokenInfo:
         there = TokenWriter(writer)
         token = there.named(name)
-        if token is not None and not _manages(session, token):
+        if token is None or not _manages(session, token):
             raise unknown_token(name, None, [one.name for one in there.usable() if _manages(session, one)])
         return there.revoke(name)
 
@@ -106,16 +106,14 @@ def _limited(session: Session, token: Token) -> Token:
     Raises:
         NotAllowed: It would permit more models or last longer than the client's own token.
     """
-    own = session.client
-    if own is None:
-        return token
-    if not covers(own.scope, token.scope):
+    own, scope = session.client, _scope(session)
+    if not covers(scope, token.scope):
         raise NotAllowed(
             f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
-            f"{quoted(patterns_text(own.models))}",
-            hint=f"limit it too: mreg token create {token.name} --models {quoted(patterns_text(own.models))}",
+            f"{quoted(patterns_text(scope.patterns))}",
+            hint=f"limit it too: mreg token create {token.name} --models {quoted(patterns_text(scope.patterns))}",
         )
-    if own.expires is None:
+    if own is None or own.expires is None:
         return token
     if token.expires is None:
         return Token(name=token.name, role=token.role, digest=token.digest, models=token.models, expires=own.expires)
@@ -129,7 +127,12 @@ def _limited(session: Session, token: Token) -> Token:
 
 def _manages(session: Session, token: TokenInfo) -> bool:
     """Return whether the client of this session may see and revoke a token."""
-    return session.client is None or covers(session.client.scope, scope_of(token.models))
+    return covers(_scope(session), scope_of(token.models))
+
+
+def _scope(session: Session) -> ModelScope:
+    """Return the models that the tokens of a session's client may be for."""
+    return session.client.scope if session.client is not None else session.scope
 
 
 def covers(scope: ModelScope, other: ModelScope) -> bool:

@@ -17,10 +17,10 @@ from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
-from mreg.domain.model import ArtifactKind, ModelStage, ModelVersion, Source
+from mreg.domain.model import UNKNOWN_FORMAT, ArtifactKind, ModelStage, ModelVersion, Source
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
-from mreg.errors import BadInput, BlobsMissing, Corrupt, MregError, Unavailable
+from mreg.errors import BadInput, BlobsMissing, Corrupt, MissingBlob, MregError, NotFound, Unavailable
 from mreg.registry.outgoing import existing_only
 from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mreg.catalog.stored_artifacts import StoredArtifact
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.names import ModelName
+    from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.registry import Reference
     from mreg.registry.session import Session
 
@@ -68,9 +69,9 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
         blobs: Sizes by digest. A blob of another size counts as missing.
 
     Raises:
-        OutsideScope: The name of the model is outside the scope, whether a model has it or not.
+        OutsideScope: The model is outside the scope of the caller.
     """
-    _check_name(session, model)
+    session.scope.check_name(model, "upload to")
     begin_storing(session)
     usable = _usable(session, model, blobs)
     return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
@@ -95,7 +96,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
         BadInput: The bytes of one have another digest; then none is stored.
         Unavailable: The store cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
     store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
@@ -118,6 +119,7 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
+    session.scope.check_name(model, "upload to")
     store, uploader = session.artifacts(), Uploader(session.actor(), model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
@@ -139,7 +141,7 @@ def continue_blob(
         Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session)
+    _begin(session, model)
     uploader = Uploader(session.actor(), model)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
@@ -201,12 +203,8 @@ class IncomingBlob:
         return _claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _check_name(session: Session, model: ModelName) -> None:
-    session.scope.check_name(model, "upload to")
-
-
 def _begin(session: Session, model: ModelName) -> None:
-    _check_name(session, model)
+    session.scope.check_name(model, "upload to")
     if session.artifacts().missing:
         begin_storing(session)
 
@@ -226,17 +224,23 @@ def push_uploaded(
     parent: Reference | None = None,
     source: Source | None = None,
     existing: bool = False,
+    request: IdempotentRequest | None = None,
 ) -> ModelVersion:
     """Add uploaded blobs as the next version of a model; otherwise like `mreg.registry.push.push`.
 
     Args:
         source: Code and environment of the training, as the client recorded them.
+        request: The request of the client; if it has made a version, that one is returned.
 
     Raises:
+        OutsideScope: The model is outside the scope of the caller.
         BlobsMissing: A blob must be uploaded first.
         BadInput: The manifest is invalid, or a size in it is wrong; or the artifact is empty.
+        Conflict: Another request was made with the same idempotency key.
     """
-    _check_name(session, name)
+    session.scope.check_name(name, "upload to")
+    if request is not None and (earlier := session.catalog.read(request.earlier)) is not None:
+        return earlier
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
     first = _stored(session, name, artifact, again=False)
     found = Found(artifact.name, metadata.format or _format(session, artifact, first), source or Source(), "")
@@ -254,6 +258,7 @@ def push_uploaded(
         stage=stage,
         parent=parent,
         new_model=not existing_only(session, existing),
+        request=request,
     )
     with suppress(MregError):  # a claim that stays expires
         session.artifacts().claims.remove(Uploader(session.actor(), name), first.blobs)
@@ -301,7 +306,10 @@ def _manifest(session: Session, digest: Digest, size: int) -> Manifest:
     """
     if size > BYTES_LIMIT:
         raise BadInput(f"invalid manifest {digest}: it has {size} bytes; the limit is {BYTES_LIMIT}")
-    data = session.artifacts().manifest_bytes(digest)
+    try:
+        data = session.artifacts().manifest_bytes(digest)
+    except MissingBlob:  # a gc has removed it
+        raise _missing([digest]) from None
     try:
         return Manifest.parse(data)
     except Corrupt as error:
@@ -396,13 +404,15 @@ def _format(session: Session, artifact: UploadedArtifact, stored: Stored) -> str
     from mreg.artifacts.format import FOLDER_FILES, folder_format
 
     store = session.artifacts()
-    if artifact.kind is ArtifactKind.FILE:
-        return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
-    manifest = store.manifest(artifact.digest)
-    paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
-    top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
-    return folder_format(
-        {path.partition("/")[0] for path in paths},
-        list(top)[:FOLDER_FILES],
-        lambda name: store.format_of(top[name].digest, top[name].size, name),
-    )
+    with suppress(NotFound, MissingBlob):  # a gc has removed a blob, which is found out when the version is added
+        if artifact.kind is ArtifactKind.FILE:
+            return store.format_of(artifact.digest, stored.size_bytes, artifact.name)
+        manifest = store.manifest(artifact.digest)
+        paths = [*(entry.path for entry in manifest.entries), *manifest.folders]
+        top = {entry.path: entry for entry in manifest.entries if "/" not in entry.path}
+        return folder_format(
+            {path.partition("/")[0] for path in paths},
+            list(top)[:FOLDER_FILES],
+            lambda name: store.format_of(top[name].digest, top[name].size, name),
+        )
+    return UNKNOWN_FORMAT

@@ -26,17 +26,17 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.remote.response import Response
 
-SMALL_AT_ONCE = 8
-"""Number of small blobs that are sent in parallel."""
-
-ASKED_BLOBS = 1_000
+ASKED_BLOBS = 2_000
 ASKED_BYTES = 16 << 20
-"""Number and total size of small blobs that are held in memory while the server is asked which of them are missing."""
+GROUPS_AT_ONCE = 2
+"""Small blobs are sent in groups of that number and size: the server is asked which are missing, then gets those."""
 
 BATCHED_BYTES = 256 << 10
 BATCH_BYTES = 4 << 20
+BATCH_BLOBS = 500
 BATCH_READ = 96
-"""Blobs up to the first size are sent and fetched together, up to the second in a request, and read by that number."""
+AT_ONCE = 4
+"""Blobs up to the first size are sent and fetched together: of that size and number in a request, and in parallel."""
 
 UNASKED_BYTES = 64 << 10
 """Up to this size, a single blob is sent without asking whether the server has it: both cost one request."""
@@ -88,18 +88,21 @@ class HttpBlobs(BlobBackend):
         return True
 
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
-        new = 0
-        for asked in _batches(((_digest(key), data) for key, data in blobs), ASKED_BLOBS, ASKED_BYTES):
-            missing = self.missing_of({digest: len(data) for digest, data in asked.items()})
-            needed = [(digest, data) for digest, data in asked.items() if digest in missing]
-            small = ((digest, data) for digest, data in needed if len(data) <= BATCHED_BYTES)
-            batches = [*_batches(small, ASKED_BLOBS, BATCH_BYTES)]
-            batches += [{digest: data} for digest, data in needed if len(data) > BATCHED_BYTES]
-            with closing(in_order(self._put_batch, batches, at_once=SMALL_AT_ONCE)) as sent:
-                for _ in sent:
-                    pass
-            new += len(needed)
-        return new
+        asked = _batches(((_digest(key), data) for key, data in blobs), ASKED_BLOBS, ASKED_BYTES)
+        with closing(in_order(self._put_missing, asked, at_once=GROUPS_AT_ONCE)) as sent:
+            return sum(sent)
+
+    def _put_missing(self, blobs: dict[Digest, bytes]) -> int:
+        """Send those of the blobs that the server lacks, and return their number."""
+        missing = self.missing_of({digest: len(data) for digest, data in blobs.items()})
+        needed = [(digest, data) for digest, data in blobs.items() if digest in missing]
+        small = (blob for blob in needed if len(blob[1]) <= BATCHED_BYTES)
+        batches = [*_batches(small, BATCH_BLOBS, BATCH_BYTES)]
+        batches += [{digest: data} for digest, data in needed if len(data) > BATCHED_BYTES]
+        with closing(in_order(self._put_batch, batches, at_once=AT_ONCE)) as sent:
+            for _ in sent:
+                pass
+        return len(needed)
 
     def _put_batch(self, blobs: dict[Digest, bytes]) -> None:
         if len(blobs) == 1:

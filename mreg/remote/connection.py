@@ -77,6 +77,7 @@ class Connection:
         token: Returns the token, or an empty text for none; called for each request.
         notice: Receives notes for the user, such as that the server is slow to answer.
         insecure: Whether the token can be sent without TLS to another machine.
+        is_mreg: Whether the server must be one of mreg; False for an object store.
 
     Attributes:
         address: The address of the server.
@@ -93,11 +94,13 @@ class Connection:
         token: Callable[[], str] | None = None,
         notice: Callable[[str], None] = lambda _text: None,
         insecure: bool = False,
+        is_mreg: bool = True,
     ) -> None:
         self.address = Address.parse(url)
         self.server_api: int | None = None
         self._token = token
         self._insecure = insecure
+        self._is_mreg = is_mreg
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -153,13 +156,27 @@ class Connection:
         if body is not None:
             data = json.dumps(body, ensure_ascii=False, allow_nan=False).encode("utf-8", "surrogatepass")
             given["Content-Type"] = "application/json"
-        with self.request(
-            method, path, query=query, body=data, headers=given, repeatable=repeatable, seconds=CALL_SECONDS
-        ) as response:
-            document = response.json()
-            kind = response.media_type
-        if kind != MEDIA_TYPE:
-            raise problems.unexpected_answer(response.status, str(self.address), f"its type is {quoted(kind)}")
+        again = method in REPEATABLE if repeatable is None else repeatable
+        attempt = 0
+        while True:
+            attempt += 1
+            with self.request(
+                method, path, query=query, body=data, headers=given, repeatable=again, seconds=CALL_SECONDS
+            ) as response:
+                try:
+                    document = response.json()
+                    break
+                except Unavailable as error:
+                    if "cut" not in error.details:
+                        raise
+                    if not again:
+                        raise _maybe_done(self.address, error) from error
+                    if attempt == ATTEMPTS:
+                        raise
+            time.sleep(_backoff(attempt))
+        if response.media_type != MEDIA_TYPE:
+            why = f"its type is {quoted(response.media_type)}"
+            raise problems.unexpected_answer(response.status, str(self.address), why)
         try:
             return open_envelope(document)
         except BadInput as error:
@@ -282,6 +299,9 @@ class Connection:
             whole = _send(line, *self._line_target(sent), sent)
             with self._watch.over(deadline - time.monotonic(), lambda: _shut(line)) as watched:
                 answer = line.getresponse()
+            if watched.ended or _is_cut(answer):
+                answer.close()
+                raise TimeoutError(TOO_SLOW) if watched.ended else http.client.IncompleteRead(b"")
         except _BodyFailed as failed:
             line.close()
             raise failed.cause from None
@@ -294,7 +314,7 @@ class Connection:
         self._answered = True
 
         def done(complete: bool) -> None:
-            if complete and whole and not answer.will_close:
+            if complete and whole and not answer.will_close and not _has_excess(line, answer):
                 self._keep(line)
             else:
                 line.close()
@@ -318,7 +338,7 @@ class Connection:
             if self.server_api < OLDEST_API:
                 response.close()
                 raise _too_old(self.address, self.server_api, OLDEST_API)
-        elif response.status < 300 and response.media_type == "text/html":
+        elif self._is_mreg and response.status < 300:
             response.close()
             raise problems.foreign_answer(response.status, response.reason, response.headers, str(self.address))
         return response
@@ -348,13 +368,7 @@ class Connection:
 
     def _lost_error(self, lost: _Lost, *, again: bool) -> MregError:
         error = transport_error(lost.cause, self.address, self._proxy)
-        if not lost.sent or again:
-            return error
-        return Unavailable(
-            f"the answer of {self.address} was lost, and the change may have been made: {error.message}",
-            hint="look at the newest events before you repeat the command: mreg history --limit 5",
-            sent=True,
-        )
+        return error if again or not lost.sent else _maybe_done(self.address, error)
 
     def _line(self, *, fresh: bool) -> http.client.HTTPConnection:
         """Return an idle connection that the server has not closed, or a new one that is not open yet."""
@@ -498,6 +512,23 @@ def _is_readable(line: http.client.HTTPConnection) -> bool:
         return True
 
 
+def _is_cut(answer: http.client.HTTPResponse) -> bool:
+    """Return whether the headers of a response have no end: `http.client` takes what was received for all of them."""
+    closes = "close" in (answer.headers.get("Connection") or "").lower()
+    return answer.version == 11 and answer.length is None and not answer.chunked and not closes
+
+
+def _has_excess(line: http.client.HTTPConnection, answer: http.client.HTTPResponse) -> bool:
+    """Return whether the server sent more than its response, which must not be taken for the next one."""
+    stream = answer.fp
+    if stream is None or line.sock is None:
+        return False
+    line.sock.settimeout(0)
+    with contextlib.suppress(OSError, ValueError):
+        return bool(stream.peek(1))
+    return False
+
+
 def _shut(line: http.client.HTTPConnection) -> None:
     if line.sock is not None:
         with contextlib.suppress(OSError):
@@ -513,6 +544,15 @@ def _backoff(attempt: int) -> float:
 
 def _query_text(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _maybe_done(address: Address, error: Unavailable) -> Unavailable:
+    """Return the error for a change whose answer was lost."""
+    return Unavailable(
+        f"the answer of {address} was lost, and the change may have been made: {error.message}",
+        hint="look at the newest events before you repeat the command: mreg history --limit 5",
+        sent=True,
+    )
 
 
 def _too_old(address: Address, api: int, needed: int) -> Unavailable:

@@ -134,8 +134,8 @@ class Response:
         if not self._open:
             return
         self._open = False
-        self._answer.close()
         self._done(self._body.ended)
+        self._answer.close()
 
     def _fail(self, error: Exception) -> NoReturn:
         self._open = False

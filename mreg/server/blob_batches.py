@@ -16,9 +16,9 @@ from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results.files import StoredFile
 from mreg.server.download import BYTES, FileResponse
-from mreg.server.envelopes import EnvelopeRoute
+from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
-from mreg.server.parameters import Model, RegistryOf, Version, json_response
+from mreg.server.parameters import Model, RegistryOf, Version
 from mreg.server.receiving import UPLOADS, feed_body, refuse_compression
 from mreg.server.schemas import texts
 from mreg.wire.batches import BATCH_LIMIT, decode_batch, decode_digests
@@ -56,7 +56,8 @@ async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSO
 
     with UPLOADS.slot():
         await feed_body(request, add)
-        return json_response(await run_sync(_store, registry, model, parts))
+        stored = await run_sync(_store, registry, model, parts)
+    return ResultResponse(stored, stored)
 
 
 def _store(registry: LocalRegistry, model: Model, parts: list[bytes]) -> list[str]:

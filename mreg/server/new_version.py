@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, Literal
 
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +14,7 @@ from mreg.documents.parameters import parameters_of
 from mreg.domain.digest import Digest
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, Source
+from mreg.domain.names import ModelName
 from mreg.domain.stored import check_source
 from mreg.registry.uploads import UploadedArtifact
 from mreg.server.models import Body
@@ -113,14 +115,16 @@ class NewVersion(Body):
         )
 
 
-async def read_new_version(request: Request) -> NewVersion:
-    """Return the body of a request.
+async def read_new_version(request: Request, model: ModelName) -> tuple[NewVersion, Digest]:
+    """Return the body of a request, and the digest of the body and the model.
 
     Raises:
         RequestValidationError: It has another form.
     """
     try:
-        return NewVersion.model_validate_json(await request.body())
+        data = await request.body()
+        fingerprint = sha256(model.value.encode() + b"\0" + data).hexdigest()
+        return NewVersion.model_validate_json(data), Digest.sha256(fingerprint)
     except ValidationError as error:
         found = [{**item, "loc": ("body", *item["loc"])} for item in error.errors(include_url=False)]
         raise RequestValidationError(found) from None

@@ -65,6 +65,13 @@ REQUEST: dict[str, Any] = {
             "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
             "description": "Expected SHA-256 of the file, or of the folder's manifest, in hexadecimal digits.",
         },
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "required": False,
+            "schema": {"type": "string", "minLength": 1},
+            "description": "Key of a request with a JSON body that makes at most one version, even if it is repeated.",
+        },
     ],
     "requestBody": {
         "required": True,

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from mreg.documents.metrics import metrics_of
 from mreg.domain.model import ModelVersion
 from mreg.domain.names import ModelName, VersionRef
+from mreg.registry.idempotency import IdempotentRequest
 from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
 from mreg.server import schemas
@@ -84,16 +85,22 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
 
     A body of type ``application/json`` creates a version of blobs that were uploaded before
     (``PUT /models/{model}/blobs/{digest}``), and registers the model if it does not exist. The blob of a folder is its
-    manifest. If blobs are missing, the answer is 409 with the code ``blobs_missing`` and their digests.
+    manifest. If blobs are missing, the answer is 409 with the code ``blobs_missing`` and their digests. With the header
+    ``Idempotency-Key``, a request that is repeated returns the version that the first one made.
     """
     if is_json(request.headers.get("content-type", "")):
-        version, notes = await run_sync(_commit, registry, model, await read_new_version(request))
+        body, fingerprint = await read_new_version(request, model)
+        key = request.headers.get("idempotency-key")
+        made = IdempotentRequest(key=key, caller=registry.actor, fingerprint=fingerprint) if key is not None else None
+        version, notes = await run_sync(_commit, registry, model, body, made)
     else:
         version, notes = await receive_upload(request, registry, model)
     return add_warnings(json_response(version), notes)
 
 
-def _commit(registry: LocalRegistry, model: ModelName, body: NewVersion) -> tuple[ModelVersion, tuple[str, ...]]:
+def _commit(
+    registry: LocalRegistry, model: ModelName, body: NewVersion, request: IdempotentRequest | None
+) -> tuple[ModelVersion, tuple[str, ...]]:
     metadata, notes = body.version_metadata()
     version = registry.push_uploaded(
         model,
@@ -103,6 +110,7 @@ def _commit(registry: LocalRegistry, model: ModelName, body: NewVersion) -> tupl
         parent=body.parent,
         source=body.recorded_source(),
         existing=body.existing,
+        request=request,
     )
     return version, notes
 

@@ -21,7 +21,7 @@ class Error(TypedDict):
 _CLASSES: dict[tuple[str, str], type[errors.MregError]] = {
     (kind.code, kind.subcode): kind
     for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, errors.MregError)
+    if isinstance(kind, type) and issubclass(kind, errors.MregError) and {"code", "subcode"} & vars(kind).keys()
 }
 
 

@@ -22,8 +22,8 @@ class TestLocalRegistry(RegistryContract):
         opened: list[mreg.Registry] = []
 
         def open_one(user: str, **options: Any) -> mreg.Registry:
-            place = {"catalog": str(folder / "catalog.db"), "artifacts": str(folder / "artifacts")}
-            opened.append(mreg.open_registry(user=user, **place, **options))
+            catalog, artifacts = str(folder / "catalog.db"), str(folder / "artifacts")
+            opened.append(mreg.open_registry(user=user, catalog=catalog, artifacts=artifacts, **options))
             return opened[-1]
 
         yield open_one

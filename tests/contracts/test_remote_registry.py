@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import mreg
-from mreg.domain.model import ModelVersion
 from mreg.registry.remote import RemoteRegistry
 from mreg.remote.connection import Connection
 from mreg.results.profiles import Profile
@@ -28,24 +27,13 @@ class OverHttp(RegistryContract):
         def open_one(user: str, **options: Any) -> mreg.Registry:
             secret = served.secrets[user]
             profile = Profile(name="team", catalog="", artifacts="")
-            opened.append(RemoteRegistry(Connection(served.url, token=lambda: secret), profile, **options))
-            self.stores[id(opened[-1])] = (served, user)
+            connection = Connection(served.url, token=lambda: secret)
+            opened.append(RemoteRegistry(connection, profile, **options))  # type: ignore[abstract]
             return opened[-1]
 
-        self.stores: dict[int, tuple[Serving, str]] = {}
         yield open_one
         for registry in opened:
             registry.close()
-
-    def push(self, registry: mreg.Registry, name: str, content: bytes = b"1", **options: Any) -> ModelVersion:
-        served, user = self.stores[id(registry)]
-        path = Path("model.bin")
-        path.write_bytes(content)
-        with pytest.MonkeyPatch.context() as patch:
-            for key, value in served.variables.items():
-                patch.setenv(key, value)
-            with mreg.open_registry(user=user) as local:
-                return local.push(path, name=name, **options)
 
 
 @pytest.fixture(scope="module")

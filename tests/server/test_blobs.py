@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -493,3 +494,78 @@ def test_blobs_are_uploaded_to_a_bucket(serve: Serve, bucket: Place) -> None:
     assert commit(server, again).json()["version"] == 2
     with mreg.open_registry() as registry:
         assert registry.verify().problems == ()
+
+
+def keyed(server: Served, key: str, data: bytes, **more: Any) -> requests.Response:
+    return server.post(ROUTE, {**artifact(data), **more}, headers={"Idempotency-Key": key})
+
+
+def test_a_repeated_request_returns_the_version_that_the_first_one_made(server: Served) -> None:
+    put(server, b"x")
+    put(server, b"y")
+    first = keyed(server, "k1", b"x", metadata={"aliases": ["champion"]})
+    again = keyed(server, "k1", b"x", metadata={"aliases": ["champion"]})
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json() == first.json()
+    for other in (keyed(server, "k1", b"y"), keyed(server, "k1", b"x")):
+        assert (other.status_code, other.json()["code"]) == (409, "conflict")
+    assert keyed(server, "k2", b"y").json()["version"] == 2
+    for key in ("", "a\x1b", "x" * 1000):
+        assert keyed(server, key, b"y").status_code == 400
+    assert server.get("/models/classifier").json()["version_count"] == 2
+    server.ask("DELETE", f"{ROUTE}/2")
+    assert "deleted" in keyed(server, "k2", b"y").json()["detail"]
+
+
+def test_a_request_that_is_sent_ten_times_at_once_makes_one_version(server: Served) -> None:
+    put(server, b"x")
+
+    def send(_number: int) -> tuple[int, int]:
+        with requests.Session() as session:
+            answered = keyed(Served(server.url, server.process, server.log, session=session), "k", b"x")
+            return answered.status_code, answered.json().get("version")
+
+    with ThreadPoolExecutor(10) as pool:
+        assert set(pool.map(send, range(10))) == {(200, 1)}
+    assert server.get("/models/classifier").json()["version_count"] == 1
+
+
+def age(store: Path, *kept: Path) -> None:
+    """Make the files of a store old."""
+    for path in store.rglob("*"):
+        if path.is_file() and path not in kept:
+            os.utime(path, (0, 0))
+
+
+def test_gc_keeps_what_a_client_uploads(server: Served, registry: LocalRegistry, store: Path) -> None:
+    data = os.urandom(3000)
+    put(server, data)
+    patch(server, b"0123456789", b"0123", 0)
+    blob = next(path for path in store.rglob("*") if path.is_file() and path.stat().st_size == 3000)
+    os.utime(blob, (0, 0))  # it was there long before
+    registry.gc(grace=timedelta(0), remove=True)
+    assert commit(server, data).status_code == 200
+    assert offset_of(server, b"0123456789") == 4
+    put(server, b"old")
+    age(store, blob)
+    removed = registry.gc(remove=True)
+    assert sorted(garbage.kind for garbage in removed) == ["unfinished", "unfinished", "unreferenced"]
+    assert stored(store) == [blob.name]
+    assert missing(server, b"old") == [digest_of(b"old")]
+    assert offset_of(server, b"0123456789") == 0
+
+
+def test_a_blob_that_gc_removed_must_be_uploaded_again(server: Served, registry: LocalRegistry, store: Path) -> None:
+    put(server, b"x")
+    claim = next(path for path in (store / "uploads").rglob("*") if path.is_file())
+    age(store)
+    assert len(registry.gc(grace=timedelta(0), remove=True)) == 2
+    claim.touch()  # as if the blob had been found in the store just before gc removed it
+    refused = commit(server, b"x")
+    assert (refused.status_code, refused.json()["code"]) == (409, "blobs_missing")
+    put(server, b"x")
+    assert commit(server, b"x").json()["version"] == 1
+    registry.delete("classifier@1")
+    age(store)
+    registry.gc(grace=timedelta(0), remove=True)
+    assert missing(server, b"x") == [digest_of(b"x")]

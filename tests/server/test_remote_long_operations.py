@@ -274,3 +274,28 @@ def test_a_lost_connection_says_what_can_have_been_changed(
     calls[name]()
     if name == "import":
         assert len(filled.show("copy").versions) == 2  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("call", "action", "command"),
+    [
+        (lambda over: over.restore("b.db"), "restore a backup", "mreg restore b.db"),
+        (lambda over: over.upgrade(), "upgrade the catalog", "mreg upgrade"),
+        (lambda over: over.import_mlflow("http://u:secret@h"), "import from MLflow", "mreg import mlflow:URI"),
+        (
+            lambda over: over.import_hub("a/b", revision="v1"),
+            "import from the Hugging Face Hub",
+            "mreg import hf:a/b@v1",
+        ),
+    ],
+)
+def test_what_a_server_does_not_offer_names_the_command_to_use(
+    remote: Remote, call: Callable[[RemoteRegistry], object], action: str, command: str
+) -> None:
+    with pytest.raises(BadInput) as failure:
+        call(remote("https://models.example"))
+    assert (
+        failure.value.message == f"cannot {action} through https://models.example: the command needs the catalog itself"
+    )
+    assert command in failure.value.hint
+    assert "secret" not in failure.value.hint

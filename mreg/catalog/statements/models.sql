@@ -38,12 +38,6 @@ UPDATE models SET name = :name, last_version = :last_version, updated_at = :at W
 -- name: delete
 DELETE FROM models WHERE model_id = :model_id
 
--- name: tags
-SELECT name, value FROM model_tags WHERE model_id = :model_id ORDER BY name
-
--- name: directions
-SELECT name, value FROM model_directions WHERE model_id = :model_id ORDER BY name
-
 -- name: set_tag
 INSERT INTO model_tags (model_id, name, value) VALUES (:model_id, :name, :value)
 ON CONFLICT (model_id, name) DO UPDATE SET value = excluded.value
@@ -57,10 +51,6 @@ ON CONFLICT (model_id, name) DO UPDATE SET value = excluded.value
 
 -- name: remove_direction
 DELETE FROM model_directions WHERE model_id = :model_id AND name = :name
-
--- name: aliases
-SELECT aliases.alias, versions.version FROM aliases JOIN versions ON versions.version_id = aliases.version_id
-WHERE aliases.model_id = :model_id ORDER BY aliases.alias
 
 -- name: given_up
 SELECT * FROM given_up_names WHERE name = :name

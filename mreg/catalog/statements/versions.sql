@@ -26,9 +26,6 @@ WHERE v.model_id = :model_id AND v.stage = :stage ORDER BY v.stage_seq DESC, v.v
 SELECT version FROM versions WHERE model_id = :model_id AND stage <> 'Archived'
 ORDER BY version DESC LIMIT 1 OFFSET :back
 
--- name: newest
-SELECT version FROM versions WHERE model_id = :model_id ORDER BY version DESC LIMIT 1
-
 -- name: below
 SELECT version FROM versions WHERE model_id = :model_id AND version <= :version
 ORDER BY version DESC LIMIT 1 OFFSET :back

@@ -1,0 +1,84 @@
+"""Operations that a server does not offer, with the command to use instead; `docs/decisions/0069` explains each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, NoReturn
+
+from mreg.domain.text import shell_word
+from mreg.errors import BadInput
+
+if TYPE_CHECKING:
+    from mreg.registry.registry import Name
+    from mreg.registry.remote_session import RemoteSession
+    from mreg.results.imports import ImportReport
+    from mreg.results.profiles import Profile
+    from mreg.results.upkeep import CatalogCopy, Upgrade
+
+
+def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
+    """See `mreg.Registry.restore`; always raises `BadInput`."""
+    tokens = " --with-tokens" if with_tokens else ""
+    _refuse(session, "restore a backup", f"mreg restore {shell_word(os.fspath(file))}{tokens}")
+
+
+def upgrade(session: RemoteSession, *, dry_run: bool = False) -> Upgrade:
+    """See `mreg.Registry.upgrade`; always raises `BadInput`."""
+    _refuse(session, "upgrade the catalog", f"mreg upgrade{' --check' if dry_run else ''}")
+
+
+def import_mlflow(
+    session: RemoteSession,
+    place: str,
+    *,
+    models: Iterable[str] = (),
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportReport:
+    """See `mreg.Registry.import_mlflow`; always raises `BadInput`."""
+    _refuse_import(session, "MLflow", "mlflow:URI", "MODEL")  # a URI can have a password
+
+
+def import_hub(
+    session: RemoteSession,
+    repository: str,
+    name: Name | None = None,
+    *,
+    revision: str = "",
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImportReport:
+    """See `mreg.Registry.import_hub`; always raises `BadInput`."""
+    source = f"hf:{repository}{f'@{revision}' if revision else ''}"
+    _refuse_import(session, "the Hugging Face Hub", source, repository)
+
+
+def needs_catalog(what: str, profile: Profile) -> BadInput:
+    """Return the error for an operation that a profile with a server cannot do.
+
+    Args:
+        what: The operation, in words that begin a message: ``mreg restore``.
+    """
+    return BadInput(
+        f"{what} needs the catalog itself, but the profile {profile.name} has the server {profile.server}",
+        hint="use it where the server runs, or name a profile with a catalog: --profile NAME",
+        server=profile.server,
+    )
+
+
+def _refuse(session: RemoteSession, action: str, command: str) -> NoReturn:
+    raise BadInput(
+        f"cannot {action} through {session.connection.address}: the command needs the catalog itself",
+        hint=f"on the machine of the server, stop it and run: {command}",
+    )
+
+
+def _refuse_import(session: RemoteSession, origin: str, source: str, model: str) -> NoReturn:
+    word, model = shell_word(source), shell_word(model)
+    raise BadInput(
+        f"cannot import from {origin} through {session.connection.address}: the command needs the catalog itself",
+        hint=f"on the machine of the server, run: mreg import {word}\n"
+        f"or import it into a local profile, and send a bundle: mreg import {word} --profile local && "
+        f"mreg export {model} -o model.mreg --profile local && mreg import model.mreg",
+    )

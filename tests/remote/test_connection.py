@@ -1,0 +1,743 @@
+"""Connections to servers and proxies that answer wrongly, in parts, or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mreg import errors
+from mreg.remote import connection as connections
+from mreg.remote import response as responses
+from mreg.remote.connection import Connection
+from tests.conftest import counted_pauses
+from tests.ways import TlsServer, make_certificates
+
+OK = b'{"result": 1, "notices": [{"text": "told", "caution": false}]}'
+
+
+def answer(
+    body: bytes = OK,
+    status: str = "200 OK",
+    kind: str = "application/vnd.mreg+json",
+    *headers: str,
+    api: str | None = "1",
+    length: int | None = None,
+) -> bytes:
+    """Return the bytes of a response."""
+    lines = [
+        f"HTTP/1.1 {status}",
+        f"Content-Type: {kind}",
+        f"Content-Length: {len(body) if length is None else length}",
+    ]
+    lines += [f"Mreg-Api: {api}"] if api is not None else []
+    return "\r\n".join([*lines, *headers, "", ""]).encode() + body
+
+
+def problem(code: str, status: str, detail: str = "x", **more: Any) -> bytes:
+    """Return the response of mreg for an error."""
+    document = {"code": code, "detail": detail, "hint": "h", "details": {"a": 1}, **more}
+    return answer(json.dumps(document).encode(), status, "application/problem+json")
+
+
+class Fake:
+    """A server that gives one answer to each request, in order; the last one for all others.
+
+    Attributes:
+        answers: Bytes of the responses, or functions that act on the socket; empty bytes close the connection.
+        requests: The requests as they came.
+    """
+
+    def __init__(self, *answers: bytes | Callable[[socket.socket], None]) -> None:
+        self.answers = answers
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._clients: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self.connections += 1
+                self._clients.append(client)
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with contextlib.suppress(OSError, ValueError), client, client.makefile("rb") as stream:
+            while True:
+                head = b""
+                while not head.endswith(b"\r\n\r\n"):
+                    line = stream.readline()
+                    if not line:
+                        return
+                    head += line
+                lengths = [
+                    int(x.split(b":")[1]) for x in head.lower().split(b"\r\n") if x.startswith(b"content-length:")
+                ]
+                body = stream.read(lengths[0]) if lengths else b""
+                if b"transfer-encoding: chunked" in head.lower():
+                    while (size := int(stream.readline(), 16)) > 0:
+                        body += stream.read(size)
+                        stream.readline()
+                    stream.readline()
+                self.requests.append(head + body)
+                chosen = self.answers[min(len(self.requests), len(self.answers)) - 1]
+                if callable(chosen):
+                    chosen(client)
+                    return
+                if not chosen:
+                    return
+                client.sendall(chosen)
+                if b"Connection: close" in chosen:
+                    return
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for client in self._clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
+
+Serve = Callable[..., Fake]
+
+
+@pytest.fixture
+def fake() -> Iterator[Serve]:
+    """Starts servers with these answers."""
+    made: list[Fake] = []
+
+    def start(*answers: bytes | Callable[[socket.socket], None]) -> Fake:
+        made.append(Fake(*answers))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.stop()
+
+
+def failure(url: str, method: str = "GET", **options: Any) -> errors.MregError:
+    """Return the error of a call; pauses before retries are skipped."""
+    with counted_pauses(), Connection(url) as connection, pytest.raises(errors.MregError) as caught:
+        connection.call(method, "/models", **options)
+    return caught.value
+
+
+def cut(data: bytes) -> Callable[[socket.socket], None]:
+    """Send some bytes and close."""
+    return lambda client: client.sendall(data)
+
+
+HTML = b"<html>\x1b[31mSign in</html>"
+
+ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
+    "an HTML page of a proxy": (
+        answer(HTML, kind="text/html", api=None),
+        "{url} is not a server of mreg: it answered 200 OK with an HTML page",
+        "check the URL; a server behind a proxy can have a path: https://HOST/PATH",
+    ),
+    "a path that another server does not have": (
+        answer(HTML, "404 Not Found", "text/html; charset=utf-8", api=None),
+        "{url} is not a server of mreg: it answered 404 Not Found with an HTML page",
+        "check the URL; a server behind a proxy can have a path: https://HOST/PATH",
+    ),
+    "JSON of another server": (
+        answer(b'{"detail": "Not Found"}', "404 Not Found", "application/json", api=None),
+        "{url} is not a server of mreg: it answered 404 Not Found with an answer of type 'application/json'",
+        "check the URL; a server behind a proxy can have a path: https://HOST/PATH",
+    ),
+    "JSON of another server, successful": (
+        answer(b"[]", kind="application/json", api=None),
+        "{url} is not a server of mreg: it answered 200 OK with an answer of type 'application/json'",
+        "check the URL; a server behind a proxy can have a path: https://HOST/PATH",
+    ),
+    "an escape in the reason": (
+        answer(b"", "418 \x1b[31mred", "", api=None),
+        "{url} is not a server of mreg: it answered 418 \\x1b[31mred with an empty answer",
+        "check the URL; a server behind a proxy can have a path: https://HOST/PATH",
+    ),
+    "502 of a proxy": (
+        answer(HTML, "502 Bad Gateway", "text/html", api=None),
+        "{url} cannot be reached: the proxy in front of it answered 502 Bad Gateway",
+        "try again in a minute, or ask the operator whether mreg serve runs",
+    ),
+    "503 of a proxy": (
+        answer(HTML, "503 Service Unavailable", "text/html", api=None),
+        "{url} is not available: a proxy in front of it answered 503 Service Unavailable",
+        "try again in a minute",
+    ),
+    "504 of a proxy": (
+        answer(HTML, "504 Gateway Time-out", "text/html", api=None),
+        "{url} cannot be reached: the proxy in front of it answered 504 Gateway Time-out",
+        "try again in a minute, or ask the operator whether mreg serve runs",
+    ),
+    "403 of a proxy": (
+        answer(HTML, "403 Forbidden", "text/html", api=None),
+        "a proxy in front of {url} refused the request: 403 Forbidden",
+        "check the URL, and whether the proxy needs a login of its own",
+    ),
+    "a redirect": (
+        answer(b"", "301 Moved", "", "Location: https://evil.example/\x1b[2J", api=None),
+        "{url} redirects to 'https://evil.example/\\x1b[2J'",
+        "if you trust that address, use it as the URL of the server",
+    ),
+    "an unknown token": (
+        problem("no_token", "401 Unauthorized", "unknown token"),
+        "{url} did not accept the request: unknown token",
+        "mreg login {url}",
+    ),
+    "a role that is too low": (
+        problem("role_too_low", "403 Forbidden", "ci has role reader; this needs role writer"),
+        "{url} refused the request: ci has role reader; this needs role writer",
+        "ask an administrator of the server for a token with that role",
+    ),
+    "a route that the server does not have": (
+        problem("no_such_route", "404 Not Found", "path not found"),
+        "{url} does not have this operation (GET /models): it runs another release of mreg",
+        "operator of the server: upgrade mreg",
+    ),
+    "a client that is too old": (
+        problem("client_too_old", "400 Bad Request", "this server needs a client with API version 3 or later"),
+        "{url}: this server needs a client with API version 3 or later",
+        "h",
+    ),
+    "a code of a later release": (
+        problem("not_invented", "409 Conflict", "no"),
+        "{url}: no",
+        "h",
+    ),
+    "a body that is cut off": (
+        cut(answer(OK, length=len(OK) + 5)),
+        "the answer of {url} was cut off",
+        "try again",
+    ),
+    "a chunk that is cut off": (
+        cut(
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.mreg+json\r\nMreg-Api: 1\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{}"
+        ),
+        "the answer of {url} was cut off",
+        "try again",
+    ),
+    "headers that are cut off": (
+        cut(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.mreg+json\r\nContent-Le"),
+        "the answer of {url} was cut off",
+        "try again",
+    ),
+    "no answer": (
+        b"",
+        "{url} closed the connection without an answer",
+        "try again; if it never answers, try {other}",
+    ),
+    "another protocol": (
+        cut(b"SSH-2.0-OpenSSH_9.6\x1b]0;x\x07\r\n"),
+        "{url} is not a web server: it answered 'SSH-2.0-OpenSSH_9.6\\x1b]0;x\\x07\\r\\n'",
+        "check host and port",
+    ),
+    "TLS": (cut(b"\x15\x03\x01\x00\x02\x02\x16\n"), "{url} expects TLS", "use the URL {other}"),
+    "a header without an end": (
+        cut(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"),
+        "invalid answer of {url}: got more than 65536 bytes when reading header line",
+        "check host and port",
+    ),
+    "too many headers": (
+        cut(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
+        "invalid answer of {url}: got more than 100 headers",
+        "check host and port",
+    ),
+    "JSON that is none": (
+        answer(b"{"),
+        "invalid answer of {url} (status 200): it is not JSON",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "NaN": (
+        answer(b'{"result": NaN}'),
+        "invalid answer of {url} (status 200): it is not JSON",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "a number of many digits": (
+        answer(b'{"result": ' + b"1" * 5000 + b"}"),
+        "invalid answer of {url} (status 200): it is not JSON",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "deep JSON": (
+        answer(b'{"result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
+        "invalid answer of {url} (status 200): it is not JSON",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "no envelope": (
+        answer(b"[]"),
+        "invalid answer of {url} (status 200): invalid JSON of an envelope: it has no result",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "a result without an envelope": (
+        answer(b"[]", kind="application/json"),
+        "invalid answer of {url} (status 200): its type is 'application/json'",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "an encoded body": (
+        answer(OK, "200 OK", "application/vnd.mreg+json", "Content-Encoding: gzip"),
+        "invalid answer of {url} (status 200): its body is encoded",
+        "try again; if it happens again, compare the releases of mreg: mreg --version",
+    ),
+    "an older server": (
+        answer(api="0"),
+        "{url} is older than this release of mreg: it has API version 0, and 1 is needed",
+        "operator of the server: upgrade mreg; or install the release of the server here",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ANSWERS)
+def test_each_wrong_answer_has_its_message_and_next_step(fake: Serve, case: str) -> None:
+    sent, message, hint = ANSWERS[case]
+    server = fake(sent)
+    other = server.url.replace("http:", "https:")
+    error = failure(server.url)
+    assert error.message == message.format(url=server.url)
+    assert error.hint == hint.format(url=server.url, other=other)
+    assert isinstance(error, errors.Unavailable | errors.NotAllowed | errors.Conflict)
+    assert error.message.isprintable()
+
+
+CODES: dict[str, tuple[type[errors.MregError], str]] = {
+    "bad_input": (errors.BadInput, ""),
+    "not_found": (errors.NotFound, ""),
+    "already_exists": (errors.AlreadyExists, ""),
+    "conflict": (errors.Conflict, ""),
+    "not_allowed": (errors.NotAllowed, ""),
+    "leaves": (errors.LeavesProduction, "leaves_production"),
+    "gate_failed": (errors.GateFailed, ""),
+    "approval_missing": (errors.ApprovalMissing, ""),
+    "corrupt": (errors.Corrupt, ""),
+    "missing": (errors.MissingBlob, "missing_blob"),
+    "unavailable": (errors.Unavailable, ""),
+}
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_a_problem_is_the_error_of_a_local_registry(fake: Serve, code: str) -> None:
+    kind, subcode = CODES[code]
+    details = {"kind": "model", "message": "m", "hint": "x", "self": 1}
+    server = fake(problem(kind.code, "409 Conflict", "what failed", subcode=subcode, details=details))
+    error = failure(server.url, "POST")
+    assert type(error) is kind
+    assert (error.message, error.hint, error.details) == ("what failed", "h", details)
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["[]", "1", '"x"', "null", "{}", '{"code": 1, "detail": [], "hint": {}, "details": 3, "notices": 7}', "nonsense",
+     '{"code": "not_found", "detail": "x", "details": {"notices": 5}}'],
+)  # fmt: skip
+def test_a_damaged_problem_is_still_an_error(fake: Serve, document: str) -> None:
+    server = fake(answer(document.encode(), "404 Not Found", "application/problem+json"))
+    assert isinstance(failure(server.url), errors.MregError)
+
+
+def test_a_large_answer_is_not_read(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(responses, "JSON_LIMIT", 1 << 20)
+    monkeypatch.setattr(responses.Response.json, "__defaults__", (1 << 20,))
+
+    def flood(client: socket.socket) -> None:
+        client.sendall(answer(b"", length=1 << 40))
+        while True:
+            client.sendall(b" " * 65536)
+
+    server = fake(flood)
+    assert failure(server.url).message.endswith("it is larger than 1.05 MB")
+
+
+# Retries
+
+
+LOST = {
+    "closed": b"",
+    "reset": lambda client: client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"),
+}
+BUSY = problem("busy", "503 Service Unavailable")
+BUSY_LATER = BUSY.replace(b"Mreg-Api: 1", b"Mreg-Api: 1\r\nRetry-After: 5")
+
+
+@pytest.mark.parametrize("kind", [*LOST, "502", "504", "busy"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_repeatable_request_is_sent_again(fake: Serve, kind: str, method: str) -> None:
+    failed = (
+        LOST.get(kind)
+        if kind in LOST
+        else BUSY_LATER
+        if kind == "busy"
+        else answer(HTML, f"{kind} x", "text/html", api=None)
+    )
+    server = fake(failed, failed, answer())
+    with counted_pauses() as pauses, Connection(server.url) as connection:
+        opened = connection.call(method, "/models", body={} if method == "POST" else None, repeatable=True)
+    assert (opened.result, opened.notices) == (1, ("told",))
+    assert len(server.requests) == 3
+    assert len(pauses) == 2
+    assert all(pause >= 5 for pause in pauses) == (kind == "busy")
+
+
+def test_attempts_are_limited(fake: Serve) -> None:
+    server = fake(answer(HTML, "502 Bad Gateway", "text/html", api=None))
+    assert "502" in failure(server.url).message
+    assert len(server.requests) == connections.ATTEMPTS
+
+
+@pytest.mark.parametrize("kind", ["502", "503", "504"])
+def test_a_change_is_not_sent_again_if_a_proxy_answers(fake: Serve, kind: str) -> None:
+    server = fake(answer(HTML, f"{kind} x", "text/html", "Retry-After: 1", api=None))
+    failure(server.url, "POST", body={})
+    assert len(server.requests) == 1
+
+
+def test_an_answer_that_is_cut_off_is_asked_for_again(fake: Serve) -> None:
+    part = answer(OK, "200 OK", "application/vnd.mreg+json", "Connection: close", length=len(OK) + 5)
+    server = fake(part, part, answer())
+    with counted_pauses() as pauses, Connection(server.url) as connection:
+        assert connection.call("GET", "/models").result == 1
+    assert (len(server.requests), len(pauses)) == (3, 2)
+    assert failure(fake(part).url, "POST", body={}).details == {"sent": True}
+
+
+@pytest.mark.parametrize("kind", LOST)
+def test_a_change_whose_answer_was_lost_is_not_sent_again(fake: Serve, kind: str) -> None:
+    server = fake(LOST[kind])
+    error = failure(server.url, "POST", body={})
+    assert error.message == (
+        f"the answer of {server.url} was lost, and the change may have been made: "
+        f"{server.url} closed the connection without an answer"
+    )
+    assert error.hint == "look at the newest events before you repeat the command: mreg history --limit 5"
+    assert len(server.requests) == 1
+
+
+def test_a_change_that_the_server_has_not_begun_is_sent_again(fake: Serve) -> None:
+    server = fake(BUSY_LATER, answer())
+    with counted_pauses(), Connection(server.url) as connection:
+        assert connection.call("POST", "/models", body={}).result == 1
+
+
+def test_an_error_of_the_server_is_not_repeated(fake: Serve) -> None:
+    server = fake(problem("unavailable", "503 Service Unavailable"))
+    assert type(failure(server.url)) is errors.Unavailable
+    assert len(server.requests) == 1
+
+
+def test_a_server_that_was_never_reached_is_not_tried_again() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    with counted_pauses() as pauses, Connection(url) as connection, pytest.raises(errors.Unavailable) as caught:
+        connection.call("GET", "/models")
+    assert caught.value.message == f"cannot reach {url}: connection refused"
+    assert pauses == []
+
+
+def test_a_server_that_is_restarted_is_waited_for(fake: Serve) -> None:
+    server = fake(answer(OK, "200 OK", "application/vnd.mreg+json", "Connection: close"))
+    with Connection(server.url) as connection, counted_pauses() as pauses:
+        connection.call("GET", "/models")
+        server.stop()
+        with pytest.raises(errors.Unavailable, match="connection refused"):
+            connection.call("POST", "/models", body={})  # nothing was sent
+    assert len(pauses) == connections.ATTEMPTS - 1
+
+
+def test_connections_are_used_again_and_shared_by_threads(fake: Serve) -> None:
+    server = fake(answer())
+    with Connection(server.url) as connection:
+        for _ in range(5):
+            connection.call("GET", "/models")
+        assert server.connections == 1
+        threads = [threading.Thread(target=connection.call, args=("GET", "/models")) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(server.requests) == 13
+    assert server.connections <= 9
+    with pytest.raises(errors.Unavailable, match="the registry is closed"):
+        connection.call("GET", "/models")
+
+
+def test_a_connection_that_the_server_closed_is_not_used_for_a_change(fake: Serve) -> None:
+    def once(client: socket.socket) -> None:
+        client.sendall(answer())
+        client.shutdown(socket.SHUT_WR)
+
+    server = fake(once, answer())
+    with Connection(server.url) as connection:
+        connection.call("GET", "/models")
+        while not connections._is_readable(connection._idle[0][0]):
+            pass
+        connection.call("POST", "/models", body={})
+    assert server.connections == 2
+
+
+def test_bytes_after_an_answer_do_not_become_the_next_one(fake: Serve) -> None:
+    def twice(client: socket.socket) -> None:
+        client.sendall(answer() + answer(b'{"result": "smuggled"}'))
+        with contextlib.suppress(OSError):
+            client.recv(1)
+
+    server = fake(twice, answer())
+    with Connection(server.url) as connection:
+        assert connection.call("GET", "/models").result == 1
+        assert connection.call("GET", "/models").result == 1
+
+
+# Times
+
+
+def test_a_silent_server_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SILENCE_SECONDS", 0.05)
+    monkeypatch.setattr(Connection.request, "__kwdefaults__", {**Connection.request.__kwdefaults__, "silence": 0.05})
+    release = threading.Event()
+    server = fake(lambda _client: release.wait(20) and None)
+    error = failure(server.url)
+    release.set()
+    assert error.message == f"cannot reach {server.url}: no answer in time"
+
+
+def test_a_slow_answer_has_a_limit(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CALL_SECONDS", 0.3)
+
+    def drip(client: socket.socket) -> None:
+        for byte in answer() * 100:
+            client.sendall(bytes([byte]))
+            time.sleep(0.01)
+
+    assert "in time" in failure(fake(drip).url, repeatable=False).message
+
+
+# The token
+
+
+def test_the_token_is_sent_to_its_own_origin_only(fake: Serve) -> None:
+    other = fake(answer())
+    server = fake(answer(b"", "307 Temporary Redirect", "", f"Location: {other.url}/models"))
+    with Connection(server.url, token=lambda: "mreg_secret") as connection, pytest.raises(errors.Unavailable) as caught:
+        connection.call("GET", "/models")
+    assert b"Authorization: Bearer mreg_secret\r\n" in server.requests[0]
+    assert other.requests == []
+    assert "mreg_secret" not in str(caught.value)
+
+
+def test_the_token_is_not_sent_without_tls_to_another_machine() -> None:
+    connection = Connection("http://models.example", token=lambda: "mreg_secret")
+    with pytest.raises(errors.BadInput) as caught:
+        connection.call("GET", "/models")
+    assert caught.value.message == "the token is not sent to http://models.example without TLS"
+
+
+@pytest.mark.parametrize("secret", ["a\r\nX: y", "a b", "ä", "a\0"])
+def test_a_token_that_is_none_is_not_sent(fake: Serve, secret: str) -> None:
+    server = fake(answer())
+    with Connection(server.url, token=lambda: secret) as connection, pytest.raises(errors.BadInput) as caught:
+        connection.call("GET", "/models")
+    assert server.requests == []
+    assert secret not in caught.value.message
+
+
+# API versions
+
+
+def test_a_newer_server_is_used(fake: Serve) -> None:
+    server = fake(answer(b'{"result": 1, "invented": {}, "notices": []}', api="7"))
+    with Connection(server.url) as connection:
+        assert connection.call("GET", "/models").result == 1
+        assert connection.server_api == 7
+        assert b"Mreg-Api: 1\r\n" in server.requests[0]
+
+
+def test_a_parameter_that_an_older_server_would_ignore_is_not_sent(fake: Serve) -> None:
+    server = fake(answer())
+    with Connection(server.url) as connection, pytest.raises(errors.Unavailable) as caught:
+        connection.call("DELETE", "/models/m", query={"seen": "x"}, api=2)
+    assert caught.value.message == (
+        f"{server.url} is older than this release of mreg: it has API version 1, and 2 is needed"
+    )
+    assert [request.split(b" ")[:2] for request in server.requests] == [[b"GET", b"/version"]]
+
+
+# Streams
+
+
+def test_a_body_is_streamed_both_ways_and_read_again_for_a_retry(fake: Serve) -> None:
+    chunked = (
+        b"HTTP/1.1 200 OK\r\nMreg-Api: 1\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5;x=y\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: x\r\n\r\n"
+    )
+    server = fake(b"", chunked, answer())
+    read: list[int] = []
+
+    def body() -> Iterator[bytes]:
+        read.append(1)
+        yield b"abc"
+        yield b""
+        yield b"def"
+
+    with counted_pauses(), Connection(server.url) as connection:
+        for length in (6, None):
+            with connection.request("PUT", "/x", body=body, length=length, repeatable=True, accept="*/*") as response:
+                content = b"".join(response.chunks())
+            assert content in (b"hello!", OK)
+        assert server.connections == 2
+    assert read == [1, 1, 1]
+    assert [request.partition(b"\r\n\r\n")[2] for request in server.requests] == [b"abcdef"] * 3
+    assert b"Transfer-Encoding: chunked\r\n" in server.requests[2]
+
+
+def test_an_error_of_the_callers_body_is_its_own(fake: Serve) -> None:
+    def body() -> Iterator[bytes]:
+        yield b"x"
+        raise FileNotFoundError("gone")
+
+    with Connection(fake(answer()).url) as connection, pytest.raises(FileNotFoundError, match="gone"):
+        connection.request("PUT", "/x", body=body, repeatable=True)
+
+
+def test_an_answer_before_the_end_of_the_body_is_the_answer() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        client, _ = listener.accept()
+        client.recv(65536)
+        client.sendall(problem("too_large", "413 Content Too Large"))
+        client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            while client.recv(1 << 20):
+                pass
+        client.close()
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with Connection(url) as connection, pytest.raises(errors.BadInput, match="x"):
+        connection.request("PUT", "/x", body=lambda: (b"x" * 65536 for _ in range(100)), length=6_553_600)
+    thread.join(10)
+    listener.close()
+
+
+def test_a_status_that_is_expected_is_returned(fake: Serve) -> None:
+    server = fake(answer(b"", "307 x", "", "Location: https://store.example/signed"), problem("blobs_missing", "409 x"))
+    with Connection(server.url) as connection:
+        with connection.request("GET", "/x", expect=(307,)) as response:
+            assert response.headers["location"] == "https://store.example/signed"
+        with connection.request("POST", "/x", body=b"{}", expect=(409,)) as response:
+            assert response.json()["code"] == "blobs_missing"
+        assert server.connections == 1
+
+
+# TLS and proxies
+
+
+def test_tls_is_verified_with_the_authority_of_the_variable(
+    fake: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, certificate, key = make_certificates(tmp_path)
+    server = fake(answer())
+    tls = TlsServer(server.port, certificate, key)
+    error = failure(tls.endpoint)
+    assert error.message.startswith(f"cannot reach {tls.endpoint}: its certificate is not valid: ")
+    assert error.hint == "if it is signed by your own authority: export SSL_CERT_FILE=FILE.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    with Connection(tls.endpoint, token=lambda: "t") as connection:
+        assert connection.call("GET", "/models").result == 1
+    tls.stop()
+
+
+def test_a_server_without_tls_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def refuse() -> None:
+            client, _ = listener.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=refuse, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        error = failure(f"https://127.0.0.1:{port}")
+        thread.join()
+    assert error.message == f"https://127.0.0.1:{port} does not speak TLS"
+    assert error.hint == f"check the port; a server without TLS has the URL http://127.0.0.1:{port}"
+
+
+def test_an_unknown_host_is_named() -> None:
+    error = failure("http://models.invalid")
+    assert error.message == "cannot reach http://models.invalid: the host name models.invalid was not found"
+
+
+@pytest.mark.parametrize("login", ["", "ada:pa%20ss@"])
+def test_a_proxy_of_the_environment_is_used(fake: Serve, monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    proxy = fake(answer())
+    monkeypatch.setenv("http_proxy", f"http://{login}127.0.0.1:{proxy.port}")
+    with Connection("http://models.example/mreg") as connection:
+        connection.call("GET", "/models", query={"limit": 3, "force": True, "none": None})
+    head = proxy.requests[0]
+    assert head.startswith(
+        b"GET http://models.example/mreg/models?limit=3&force=true HTTP/1.1\r\nHost: models.example\r\n"
+    )
+    assert (b"Proxy-Authorization: Basic YWRhOnBhIHNz\r\n" in head) == bool(login)
+
+
+def test_a_tunnel_that_the_proxy_refuses_is_told(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = fake(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{proxy.port}")
+    error = failure("https://models.example")
+    assert error.message == (
+        f"cannot reach https://models.example: the proxy http://127.0.0.1:{proxy.port} answered "
+        "'407 Proxy Authentication Required'"
+    )
+    assert error.hint.endswith("export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT")
+
+
+@pytest.mark.parametrize(
+    "excluded", ["*", "models.example", ".example", "example", "x, models.example:80", "10.0.0.0/8,*.example"]
+)
+def test_no_proxy_is_used_for_an_excluded_host(excluded: str) -> None:
+    from mreg.domain.address import Address
+    from mreg.remote.proxies import find_proxy
+
+    address = Address.parse("http://models.example")
+    variables = {"http_proxy": "http://proxy:3128", "no_proxy": excluded}
+    assert find_proxy(address, variables) is None
+    for other in ("example.org", "models.example:81", "notmodels.example.org", "10.0.0.0/8"):
+        assert find_proxy(address, {**variables, "no_proxy": other}) is not None
+    assert find_proxy(Address.parse("http://127.0.0.1"), {"http_proxy": "http://proxy"}) is None
+    assert (
+        find_proxy(Address.parse("http://10.1.2.3"), {"http_proxy": "http://proxy", "NO_PROXY": "10.0.0.0/8"}) is None
+    )
+    assert find_proxy(address, {"HTTP_PROXY": "http://proxy", "REQUEST_METHOD": "GET"}) is None
+    for bad in ("socks5://proxy:1080", "http://", "http://a b"):
+        with pytest.raises(errors.BadInput, match="the variable ALL_PROXY does not have"):
+            find_proxy(address, {"ALL_PROXY": bad})
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_of_a_server_are_more_than_an_error(data: bytes) -> None:
+    with contextlib.closing(_Once(data)) as server:
+        error = failure(server.url, repeatable=False)
+    assert error.message.isprintable()
+
+
+class _Once(Fake):
+    def __init__(self, data: bytes) -> None:
+        super().__init__(cut(data))
+
+    close = Fake.stop
