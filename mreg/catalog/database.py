@@ -142,7 +142,7 @@ class Database(abc.ABC):
         """Return the result of ``fn``, all of whose statements see the same state."""
 
     def state(self) -> object:
-        """Return a value that differs after each change of the catalog, within microseconds and without waiting.
+        """Return a value that differs after each change of the catalog, quickly and without waiting.
 
         None if only a read can tell. So what a read found after a state was returned holds as long as the state is the
         same.

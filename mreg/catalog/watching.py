@@ -14,7 +14,7 @@ class FileState:
     """A connection that only asks for SQLite's counter of changes, ``PRAGMA data_version``.
 
     The counter differs if another connection, of any process, committed in between (https://sqlite.org/pragma.html). A
-    call takes some microseconds. A lock is not waited for.
+    call takes some ten microseconds. A lock is not waited for.
     """
 
     def __init__(self, path: str) -> None:

@@ -15,7 +15,7 @@ from mreg.catalog.removals import Removals
 from mreg.catalog.schema import SCHEMA, UPGRADE, older_note
 from mreg.catalog.stored_artifacts import newest_artifacts
 from mreg.catalog.tokens import Tokens
-from mreg.domain.text import counted
+from mreg.domain.text import counted, printable
 from mreg.errors import Corrupt, MregError
 from mreg.registry.audit import verify_audit
 from mreg.registry.backup import place_of
@@ -36,6 +36,12 @@ TEMPORARY = ("mreg-restore-", "mreg-import-", "mreg-git-", "mreg-read-", "mreg-s
 """Prefixes of temporary folders: of `mreg.registry.backup.restore`, `mreg.artifacts.bundle_file.unpacking`,
 `mreg.registry.git_changes.DirtyCheck`, `mreg.catalog.snapshot.taken` and `mreg.registry.prepared`."""
 
+EXPIRES_SOON, UNUSED = timedelta(days=7), timedelta(days=90)
+"""Time before the expiry of a token, and since its last use, from which on it is reported."""
+
+NAMED = 5
+"""Maximum number of tokens that a finding names of each kind."""
+
 NEWEST = 5
 """Newest artifacts that are looked up in the store, to detect a lost or wrong store."""
 
@@ -45,6 +51,7 @@ CATALOG_PAGE = "see the page on where to keep the catalog in the documentation"
 FINE = {
     "tables": "intact",
     "rows": "all can be read",
+    "tokens": "none expires within 7 days, and all are in use",
     "audit trail": "hash chain intact",
     "clock": "no difference above 2 minutes",
     "leftovers": "no files of dead processes",
@@ -98,6 +105,7 @@ def _findings(session: Session) -> Iterator[Finding]:
         yield _found(
             "leftovers", catalog, ", ".join(found.leftovers), "remove these files of dead processes: rm", "note"
         )
+        yield from _tokens(session, catalog)
         yield _tried("removals", catalog, lambda: _stuck(session), "finish it: mreg gc --remove")
         yield _tried("bytes", store, lambda: _bytes(session))
     problems = permission_problems(session.profile)
@@ -132,6 +140,29 @@ def _open_to_others(session: Session) -> Iterator[Finding]:
                 message=f"other users can read it (mode {mode:04o})",
                 remedy=f"chmod 700 {quote(folder)}",
             )
+
+
+def _tokens(session: Session, catalog: str) -> Iterator[Finding]:
+    """Report tokens that expire soon or are not used; nothing without tokens, or if they cannot be read."""
+    now = session.now()
+    try:
+        tokens = session.catalog.read(lambda reader: Tokens(reader).usable())
+    except MregError:
+        return  # the rows are checked before
+    active = [token for token in tokens if not token.is_expired(now)]
+    if not active:
+        return
+    soon = [token.name for token in active if token.is_expired(now + EXPIRES_SOON)]
+    idle = [token.name for token in active if (token.last_used_at or token.created_at) < now - UNUSED]
+    facts = [
+        f"{counted(len(names), 'token')} {what}: {', '.join(map(printable, names[:NAMED]))}"
+        for names, what in (
+            (soon, f"expiring within {EXPIRES_SOON.days} days"),
+            (idle, f"not used for {UNUSED.days} days"),
+        )
+        if names
+    ]
+    yield _found("tokens", catalog, "; ".join(facts), "show them: mreg token list", "note")
 
 
 def _found(name: str, place: str, message: str, remedy: str, state: str) -> Finding:

@@ -1,8 +1,8 @@
 """Clients of the server: their tokens are in a file, in the environment, and in the catalog.
 
 A token of the catalog is accepted and refused at once, whichever process created or revoked it: what is known of a
-token is used again only while the catalog is unchanged. SQLite tells that in microseconds. With the other engines, a
-request with a token of the catalog reads the catalog once more.
+token is used again only while the catalog is unchanged. SQLite tells that in some ten microseconds. With the other
+engines, a request with a token of the catalog reads the catalog once more.
 
 Requests share these reads: one runs at a time, and serves all requests that arrived before it began. So many requests
 with invented tokens cost the catalog no more than a few.

@@ -786,6 +786,25 @@ class RegistryContract(abc.ABC):
 
     # Hooks
 
+    def test_a_token_is_created_listed_and_revoked(self, registry: Registry, name: str) -> None:
+        token = f"ci-{name.replace('/', '-')}"
+        made = registry.create_token(token, role="writer", models=["team-a/*", name], expires=timedelta(days=90))
+        assert made.stored
+        assert made.token.expires is not None
+        assert (made.token.name, set(made.token.models)) == (token, {"team-a/*", name})
+        (info,) = [one for one in registry.tokens() if one.name == token]
+        assert (info.role, info.models, info.expires) == (made.token.role, made.token.models, made.token.expires)
+        assert info.last_used_at is None
+        with pytest.raises(errors.AlreadyExists, match="already exists"):
+            registry.create_token(token)
+        assert registry.revoke_token(token).revoked_at is not None
+        assert token not in [one.name for one in registry.tokens()]
+        with pytest.raises(errors.NotFound, match="is revoked already"):
+            registry.revoke_token(token)
+        for bad in ("0d", "soon", "2001-01-01"):
+            with pytest.raises(errors.BadInput, match="invalid expiry"):
+                registry.create_token(token, expires=bad)
+
     def test_without_a_hook_nothing_is_deployed(self, registry: Registry, model: str) -> None:
         """Asking for the hooks of a version that has none is refused."""
         assert registry.deploy() == ()

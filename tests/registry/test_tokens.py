@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mreg
+from mreg.catalog.tokens import TokenWriter
 from mreg.domain.scope import ModelScope
 from mreg.errors import AlreadyExists, BadInput, NotFound
 from mreg.registry.local import LocalRegistry
-from mreg.registry.tokens import SECRET, covers, digest_of
+from mreg.registry.tokens import SECRET, covers, digest_of, new_token
 from mreg.results.tokens import Role
 from mreg.server.tokens import parse_tokens
 from tests.conftest import Mreg
@@ -122,6 +123,27 @@ def test_a_scope_that_is_covered_allows_no_other_model(
             for sign in pattern
         )
         assert outer.allows(name)
+
+
+def test_the_doctor_names_tokens_that_expire_soon_or_are_not_used(registry: LocalRegistry) -> None:
+    def found() -> list[tuple[str, str]]:
+        return [(one.state, one.message) for one in registry.examine() if one.name == "tokens"]
+
+    registry.register("m")
+    assert found() == []
+    registry.create_token("ci", expires="8d")
+    assert found() == [("fine", "none expires within 7 days, and all are in use")]
+    registry.create_token("soon", expires="6d")
+    for name, days in (("idle", 91), ("used", 89), ("gone", 400)):
+        token = new_token(name).token
+        registry._session.catalog.write(
+            lambda writer, token=token: TokenWriter(writer).create(token),  # type: ignore[misc]
+            actor="me",
+            at=datetime.now(UTC) - timedelta(days=days),
+        )
+    registry.revoke_token("gone")
+    message = "1 token expiring within 7 days: soon; 1 token not used for 90 days: idle"
+    assert found() == [("note", message)]
 
 
 # The command line
