@@ -17,6 +17,8 @@ from mreg.wire import decode, encode
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served
 
+DIGEST = f"sha256:{sha256(b'x').hexdigest()}"
+
 SHAPES = {shape.__name__: shape for shape in EXAMPLES}
 
 
@@ -67,7 +69,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         )
         if not shape.get("schema"):
             continue
-        url = path.replace("{model}", "classifier").replace("{version}", "2")
+        url = path.replace("{model}", "classifier").replace("{version}", "2").replace("{digest}", DIGEST)
         query = {
             "compare": "?version_a=classifier@1&version_b=classifier@2"
             if path == "/compare"
@@ -91,7 +93,7 @@ def test_every_answer_has_the_shape_that_the_openapi_document_gives_it(serve: Se
         ),
         "StageChange": server.post("/models/classifier/versions/1/transition", {"stage": "Archived"}),
         "Model": server.ask("PATCH", "/models/classifier", json={"description": "x"}),
-        "UploadState": server.ask("PUT", f"/models/classifier/blobs/sha256:{sha256(b'x').hexdigest()}", data=b"x"),
+        "UploadState": server.ask("PUT", f"/models/classifier/blobs/{DIGEST}", data=b"x"),
         "Problem": server.get("/models/none"),
     }
     for name, found in posted.items():
