@@ -54,8 +54,11 @@ def fetch(port: int, path: str) -> float:
 
 
 def crowd(port: int, path: str, count: int, requests: int) -> float:
-    """Seconds that so many requests take in all, ``count`` of them under way at a time."""
-    request = _head("GET", path)
+    """Seconds that so many requests take in all, ``count`` of them under way at a time.
+
+    ``{number}`` in the path is another number, with four digits, in each request.
+    """
+    heads = (_head("GET", path.replace("{number}", f"{number:04d}")) for number in range(requests))
     waiting, connections = selectors.DefaultSelector(), list[socket.socket]()
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port))
@@ -64,7 +67,7 @@ def crowd(port: int, path: str, count: int, requests: int) -> float:
         connections.append(connection)
     began = time.perf_counter()
     for one in connections[:requests]:
-        one.sendall(request)
+        one.sendall(next(heads))
     asked, answered = min(count, requests), 0
     while answered < requests:
         for key, _ in waiting.select():
@@ -73,7 +76,7 @@ def crowd(port: int, path: str, count: int, requests: int) -> float:
             _check(status, path)
             answered += 1
             if asked < requests:
-                asking.sendall(request)
+                asking.sendall(next(heads))
                 asked += 1
     seconds = time.perf_counter() - began
     for one in connections:

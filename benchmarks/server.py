@@ -24,6 +24,9 @@ CONNECTIONS = 8
 VERSIONS = 3
 """Of each model that is asked for."""
 
+SLOWER_REQUEST = 1 / 0.6
+"""A request may take so many times what it takes a FastAPI route that has the JSON in memory."""
+
 GROWTH_MIB = 16.0
 """What requests may leave in memory behind."""
 
@@ -43,7 +46,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
         (plain_folder / "document.json").write_bytes(document)
         with _running([sys.executable, "-m", "benchmarks.plain", str(plain_folder)], folder) as (plain, _):
             yield from _transfers(folder, served, plain, 16 if quick else 512)
-            yield from _requests(served, plain, 200 if quick else 4_000)
+            yield from _requests(served, plain, 200 if quick else 4_000, 20 if quick else 1_000)
     with _running([*MREG, "serve", "--port", "0"], folder) as (served, process):
         yield from _memory(folder, served, process, 64 if quick else 2048)
 
@@ -142,24 +145,36 @@ def _rate(mebibytes: int, seconds: float) -> str:
     return f"{mebibytes / seconds:.0f} MiB/s"
 
 
-def _requests(served: int, plain: int, count: int) -> Iterator[Figure]:
-    def crowd(port: int, path: str) -> float:
+def _requests(served: int, plain: int, count: int, models: int) -> Iterator[Figure]:
+    def crowd(port: int, path: str, count: int = count) -> float:
+        """Milliseconds of a request on average."""
         command = [sys.executable, "-m", "benchmarks.clients", str(port), path, str(CONNECTIONS), str(count)]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        return 1000 * float(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / count
 
-    show, on_thread, on_loop = in_turn(
+    def after_a_change() -> float:
+        """Each model is asked for once after a change of the catalog, which makes the server read all of them again."""
+        ask(served, "PATCH", "/models/big", b'{"description": "%d"}' % time.time_ns())
+        return crowd(served, "/models/model-{number}", models)
+
+    show, read, on_thread, on_loop = in_turn(
         [
             lambda: crowd(served, "/models/model-0007"),
+            after_a_change,
             lambda: crowd(plain, "/def"),
             lambda: crowd(plain, "/async"),
         ],
-        3,
+        5,
     )
-    yield Figure(name="FastAPI: a def route, the JSON from memory", value=count / on_thread, unit="/s")
-    yield Figure(name="FastAPI: an async def route, the same", value=count / on_loop, unit="/s")
-    note = f"beside def; {on_loop / show:.2f} beside async def; {CONNECTIONS} connections"
-    name = "mreg: GET /models/NAME"
-    yield Figure(name=name, value=count / show, unit="/s", ratio=on_thread / show, note=note)
+    yield Figure(name="FastAPI: a def route, the JSON from memory", value=on_thread, unit="ms", note=_pace(on_thread))
+    yield Figure(name="FastAPI: an async def route, the same", value=on_loop, unit="ms", note=_pace(on_loop))
+    note = f"{_pace(show)}, {on_thread / show:.2f} of def, {on_loop / show:.2f} of async def; {CONNECTIONS} connections"
+    yield against("mreg: GET /models/NAME", show, on_thread, SLOWER_REQUEST, unit="ms", note=note)
+    note = f"{_pace(read)}, {on_thread / read:.2f} of def"
+    yield Figure(name="mreg: the same for every model, after a change", value=read, unit="ms", note=note)
+
+
+def _pace(milliseconds: float) -> str:
+    return f"{1000 / milliseconds:.0f}/s"
 
 
 def _memory(folder: Path, served: int, process: int, mebibytes: int) -> Iterator[Figure]:

@@ -27,6 +27,7 @@ from mreg.registry.local import LocalRegistry
 from mreg.registry.registry import Registry
 from tests.mlflow_source import Server, Source, seed
 from tests.proxy import Proxy
+from tests.scoped import Template, new_template
 from tests.servers import Place, PostgresqlServer, RedisServer, Store, new_place
 from tests.stores import STORES, refuse_missing, running
 
@@ -385,3 +386,14 @@ def counted_pauses() -> Iterator[list[float]]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "sleep", sleep)
         yield pauses
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, people: Path) -> Template:
+    """The registry of tests of limited clients, made once: each test has a copy."""
+    folder = tmp_path_factory.mktemp("template")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("MREG_USER", "tester")
+        monkeypatch.setenv("HOME", str(folder))
+        monkeypatch.chdir(folder)
+        return new_template(folder)

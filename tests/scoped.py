@@ -6,10 +6,12 @@ All that the limited client must not see has `CANARY` in it, or is one of `World
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import mreg
 from mreg.domain.model import ModelVersion
 from mreg.domain.policy import parse_policy
 from mreg.domain.scope import ModelScope
@@ -99,6 +101,32 @@ def new_world(registry: LocalRegistry) -> World:
     hidden.apply_policy(parse_policy({"Production": {"approvals": 1, "approvers": ["zz-hidden-lead"]}}), HIDDEN)
     world.hashes.update(event.hash for event in registry.history())
     return world
+
+
+@dataclass(frozen=True)
+class Template:
+    """The files of a filled registry, and what a limited client must not see of it; see `World`."""
+
+    folder: Path
+    digests: set[str]
+    hashes: set[str]
+
+
+def new_template(folder: Path) -> Template:
+    """Fill a registry in an empty folder, which is also the working folder."""
+    with mreg.open_registry(catalog=str(folder / "catalog.db"), artifacts=str(folder / "artifacts")) as registry:
+        assert isinstance(registry, LocalRegistry)
+        world = new_world(registry)
+    return Template(folder, world.digests, world.hashes)
+
+
+def copied_world(template: Template, registry: LocalRegistry) -> World:
+    """Copy a filled registry to the places of one that was not used yet."""
+    Path(registry.profile.catalog).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(template.folder / "catalog.db", registry.profile.catalog)
+    shutil.copytree(template.folder / "artifacts", registry.profile.artifacts)
+    limited = registry.acting_as("limited", scope=SCOPE)
+    return World(registry, limited, set(template.digests), set(template.hashes))
 
 
 def versions_of(registry: LocalRegistry, names: Iterable[str]) -> list[ModelVersion]:

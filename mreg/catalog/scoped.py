@@ -1,7 +1,7 @@
 """Statements that see only the models of a scope.
 
 A statement that reads rows of several models marks the places of the condition with a comment, such as
-``/* where name within */`` or ``/* and m.name within */``. For an unlimited scope, the statement runs as it is.
+``/* where name within */`` or ``/* and m.name within */``. For an unlimited scope, the statement is unchanged.
 """
 
 from __future__ import annotations

@@ -155,6 +155,8 @@ def serve(
     registry.check_places()
     if direct:
         registry.check_presigning()
+    if settings.trusted_proxies.networks and not (settings.needs_token or registry.has_active_token()):
+        run.output.warn("there are no tokens: all clients of the proxy have full access; mreg token create NAME")
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
         serve_registry(registry, settings, lambda url: _announce(run, url))

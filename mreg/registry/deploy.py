@@ -218,7 +218,7 @@ def deploy(session: Session, reference: Reference | None = None) -> tuple[Deploy
         details = {"hooks": [hook.name for hook in hooks], "of": entered.seq}
         writer.record("deployment.requested", model, details, version.version)
 
-    # A hook runs for the event as it is in the audit trail, which a limited session does not see.
+    # A hook runs for the unchanged event of the audit trail, which a limited session does not see.
     session.unlimited().write_and_enqueue(request)
     session.enqueued.update(keys)
     return tuple(map(report, deliver(session)))

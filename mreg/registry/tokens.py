@@ -20,7 +20,7 @@ from mreg.domain.events import parse_time, time_text
 from mreg.domain.scope import ModelScope
 from mreg.domain.stored import check_year
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, NotAllowed
+from mreg.errors import BadInput, NotAllowed, OutsideScope
 from mreg.results.tokens import NewToken, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
 
 if TYPE_CHECKING:
@@ -104,11 +104,12 @@ def _limited(session: Session, token: Token) -> Token:
     """Return the token that the client of this session may create: it permits no more, and expires no later.
 
     Raises:
-        NotAllowed: It would permit more models or last longer than the client's own token.
+        OutsideScope: It would permit more models than the client's own token.
+        NotAllowed: It would last longer.
     """
     own, scope = session.client, _scope(session)
     if not covers(scope, token.scope):
-        raise NotAllowed(
+        raise OutsideScope(
             f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}",
             hint=f"limit it too: mreg token create {token.name} --models {quoted(patterns_text(scope.patterns))}",

@@ -26,6 +26,7 @@ from mreg.server import (
     versions,
 )
 from mreg.server.access import Access
+from mreg.server.answers import Answers
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
@@ -63,6 +64,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.settings = settings
     app.state.metrics = ServerMetrics()
     app.state.damaged = DamagedFiles()
+    app.state.answers = Answers(registry.catalog_state)
     app.state.listings = Listings()
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()

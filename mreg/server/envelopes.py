@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mreg.registry.session import HookLog
+from mreg.server.answers import KEPT, kept
 from mreg.server.problems import PrintableJSONResponse, accepts_envelope
 from mreg.wire import encode
 from mreg.wire.envelope import encode_envelope, encode_rest
@@ -51,7 +52,7 @@ class EnvelopeRoute(APIRoute):
                 return _enveloped(response, request)
             return response
 
-        return handle_enveloped
+        return kept(handle_enveloped) if self.path in KEPT and self.methods == {"GET"} else handle_enveloped
 
 
 def collected(request: Request) -> Collected:

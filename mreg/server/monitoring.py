@@ -27,7 +27,7 @@ from starlette.responses import JSONResponse, Response
 from mreg import __version__, streams
 from mreg.domain.events import time_text
 from mreg.domain.text import printable, printable_json
-from mreg.server.parameters import REQUIRES_ALL_MODELS
+from mreg.server.parameters import requires_all_models
 from mreg.server.problems import PrintableJSONResponse, problem
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ async def readyz(request: Request) -> Response:
 @router.get(
     "/metrics",
     responses={200: {"description": "Prometheus text format.", "content": {CONTENT_TYPE_LATEST: {}}}},
-    dependencies=[REQUIRES_ALL_MODELS],
+    dependencies=[requires_all_models("read the metrics of the server")],
 )
 async def metrics(request: Request) -> Response:
     """Return request, byte and duration metrics for Prometheus; 403 for a token that is limited to some models."""

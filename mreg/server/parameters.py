@@ -190,13 +190,20 @@ def requires_role(role: Role) -> Dependency:
     return dependency
 
 
-async def _all_models(request: Request) -> None:
-    caller: Caller = request.scope["mreg.caller"]
-    caller.scope.check_unlimited("read data of the whole server")
+def requires_all_models(action: str) -> Dependency:
+    """Return a dependency that rejects callers who are limited to some models.
 
+    Args:
+        action: The action of the route, for the error.
+    """
 
-REQUIRES_ALL_MODELS: Dependency = Depends(_all_models)
-"""A dependency that rejects callers who are limited to some models."""
+    async def check(request: Request) -> None:
+        caller: Caller = request.scope["mreg.caller"]
+        caller.scope.check_unlimited(action)
+
+    dependency: Dependency = Depends(check)
+    return dependency
+
 
 Limit = Annotated[int, Query(ge=1, le=PAGE_LIMIT, description="Maximum number of items.")]
 Offset = Annotated[

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import dataclasses
 import operator
+import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -28,6 +30,7 @@ from mreg.domain.expression import FIELDS, And, Compare, Expression, Field, Fiel
 from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelStage, ModelVersion, RegisteredModel, Source
 from mreg.domain.names import ModelName, Selector
+from mreg.domain.scope import ModelScope
 from mreg.errors import AlreadyExists, BadInput, Conflict, NotFound
 from mreg.results.tokens import Role, Token, TokenInfo
 
@@ -71,6 +74,31 @@ class CatalogContract(abc.ABC):
     def write(self, catalog: Catalog, fn: Callable[[Writer], T], at: datetime = AT) -> T:
         """Run a function in one write transaction."""
         return catalog.write(fn, actor="me", at=at)
+
+    def test_statements_of_a_scope_see_the_models_that_its_patterns_match(self, catalog: Catalog) -> None:
+        names = ("a", "A", "ab", "a_b", "axb", "a-b", "a.b", "aXb", "a/b", "A/b", "a/b/c", "a/b_c", "a/bxc", "b", "b/a")
+        self.write(catalog, lambda writer: [push(writer, name, metrics={name: 1.0}) for name in names])
+        pieces = ("a", "b", "A", "_", ".", "-", "/", "*", "?", "x", "c")
+        chosen = random.Random(7)
+        scopes = [ModelScope((name,)) for name in names]
+        while len(scopes) < 150:
+            with contextlib.suppress(BadInput):
+                patterns = [
+                    "".join(chosen.choices(pieces, k=chosen.randint(1, 5))) for _ in range(chosen.randint(1, 3))
+                ]
+                scopes.append(ModelScope(tuple(patterns)))
+
+        def look(reader: Reader) -> None:
+            for scope in scopes:
+                limited = Reader(reader.connection, lambda digest: digest.value, scope)
+                allowed = sorted(name for name in names if scope.allows(name))
+                assert sorted(str(found.model.name) for found in limited.models()) == allowed, scope
+                assert list(limited.model_names()) == allowed, scope
+                assert list(limited.metric_names()) == allowed, scope
+                assert sorted(str(version.model_name) for version in limited.search(None)) == allowed, scope
+                assert sorted({event.model for event in limited.events()}) == allowed, scope
+
+        catalog.read(look)
 
     def test_models_read_together_equal_models_read_singly(self, catalog: Catalog) -> None:
         def fill(writer: Writer) -> None:

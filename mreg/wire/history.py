@@ -26,8 +26,8 @@ class Event(TypedDict):
     model: Annotated[str, "name of the model at that time; empty for a catalog-wide event"]
     version: Annotated[int | None, "number or null"]
     details: Annotated[dict[str, Any], "values of the action"]
-    previous: Annotated[str, "hash of the event before"]
-    hash: Annotated[str, "hash of this event"]
+    previous: Annotated[str, "hash of the event before; zeros for a token that is limited to some models"]
+    hash: Annotated[str, "hash of this event; of what is shown of it for a token that is limited to some models"]
 
 
 class StagesAt(TypedDict):

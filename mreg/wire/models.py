@@ -50,7 +50,7 @@ class ModelSummary(Model):
 class Artifact(TypedDict):
     """The bytes of a version."""
 
-    artifact_id: Annotated[int, "number in the catalog"]
+    artifact_id: Annotated[int, "number in the catalog; 0 for a token that is limited to some models"]
     kind: Annotated[Literal["file", "folder"], "`file` or `folder`"]
     name: Annotated[str, "name of the file or folder"]
     path: Annotated[str, "URL"]

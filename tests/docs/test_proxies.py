@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Mreg
 from tests.server.test_page import crawled
 from tests.servers import free_ports
 
@@ -155,7 +155,9 @@ def serving(port: int, log: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", PROXIES)
-def test_a_registry_is_used_below_a_prefix_through_a_proxy(kind: str, tmp_path: Path) -> None:
+def test_a_registry_is_used_below_a_prefix_through_a_proxy(
+    kind: str, tmp_path: Path, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (server,) = free_ports(1)
     data = os.urandom(3 << 20)  # more than nginx takes without client_max_body_size
     Path("model.bin").write_bytes(data)
@@ -191,11 +193,37 @@ def test_a_registry_is_used_below_a_prefix_through_a_proxy(kind: str, tmp_path: 
         assert _posted(client, f"{api}", '{"name": "n"}', **{**own, "Origin": "https://evil.example"}) == 403
         assert client.get("/mreg/models", X_Forwarded_Prefix="/evil").status_code == 200
         assert "/evil" not in client.get("/mreg/ui", X_Forwarded_Prefix="/evil").text
+        _check_commands(client, command, monkeypatch)
     lines = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines() if line[:1] == "{"]
     assert {line["path"].partition("/models")[0] for line in lines if "/models" in line["path"]} <= {
         "/mreg",
         "/mreg/ui",
     }
+
+
+def _check_commands(client: Through, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run commands on the server, by its URL with the prefix."""
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, *more, **options: resolve("127.0.0.1" if host == NAME else host, *more, **options),
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(client.certificate))
+    monkeypatch.setenv("MREG_SERVER", f"{client.url}/mreg")
+    shown = command("show", "team/churn@1", "--json")
+    assert shown.code == 0, shown.err
+    assert json.loads(shown.out)["version"] == 1
+    assert command("register", "team/of-command").code == 0
+    assert {model["name"] for model in json.loads(command("list", "--json").out)} == {
+        "m",
+        "team/churn",
+        "team/of-command",
+    }
+    assert command("promote", "team/churn@1", "--to", "staging", "--yes").code == 0
+    missing = command("show", "team/none")
+    assert missing.code == 4
+    assert "model 'team/none' not found" in missing.err
 
 
 def _posted(client: Through, path: str, body: str, **headers: str) -> int:

@@ -92,6 +92,7 @@ def test_a_prefix_does_not_open_what_a_token_closes(serve: Serve, command: Mreg)
         for headers in ({}, {"X-Forwarded-Prefix": "/healthz"}, {"X-Forwarded-Prefix": "/x/healthz"}, PREFIX):
             assert server.get(path, headers=headers).status_code in (400, 401), (path, headers)
     assert server.get("/healthz").status_code == 200
+    assert "no tokens" not in server.log.read_text()
 
 
 INVALID = (
@@ -166,6 +167,7 @@ def test_the_access_log_has_the_client_that_a_trusted_proxy_names(serve: Serve) 
     server = serve("--json-log", "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "10.0.0.0/8")
     server.get("/models", headers={"X-Forwarded-For": "198.51.100.1, 203.0.113.7, 10.1.2.3", **PREFIX})
     assert server.line(path="/mreg/models")["client"] == "203.0.113.7"
+    assert "there are no tokens: all clients of the proxy have full access" in server.log.read_text()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -26,7 +26,7 @@ from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
 from mreg.server.ui import router as page_router
 from mreg.wire.protocol import MEDIA_TYPE
-from tests.scoped import ABSENT, HIDDEN, INSIDE, SCOPE, World, new_world
+from tests.scoped import ABSENT, HIDDEN, INSIDE, SCOPE, Template, World, copied_world
 from tests.server.conftest import Served
 
 READER, WRITER, APPROVER, ADMIN = Role
@@ -94,6 +94,12 @@ ROUTES: dict[tuple[str, str], Asked] = {
     ("GET", VERSION + "/why"): Asked(),
     ("POST", "/models/{model}/blobs/missing"): Asked(WRITER, json={"blobs": [{"digest": BLOB, "size": 3}]}),
     ("PUT", "/models/{model}/blobs/{digest}"): Asked(WRITER, options={"data": b"abc"}),
+    ("GET", "/models/{model}/blobs/{digest}"): Asked(WRITER),
+    ("PATCH", "/models/{model}/blobs/{digest}"): Asked(
+        WRITER, options={"data": b"abc", "headers": {"Upload-Offset": "0", "Upload-Length": "3"}}
+    ),
+    ("POST", "/models/{model}/blobs"): Asked(WRITER, options={"data": f"{BLOB[7:]} 3\n\nabc".encode()}),
+    ("GET", VERSION + "/blobs"): Asked(query=f"digests={BLOB[7:]}"),
     ("GET", VERSION + "/blobs/{digest}"): Asked(),
     ("POST", VERSION + "/transition"): Asked(WRITER, json={"stage": "Staging"}),
     ("GET", VERSION + "/plan"): Asked(),
@@ -112,6 +118,10 @@ ROUTES: dict[tuple[str, str], Asked] = {
     ("DELETE", "/models/{model}/policy"): Asked(ADMIN),
     ("POST", "/models/{model}/policy/check"): Asked(WRITER, json=RULES),
     ("GET", "/version"): Asked(lists=True),
+    ("GET", "/whoami"): Asked(lists=True),
+    ("GET", "/tokens"): Asked(ADMIN, lists=True),
+    ("POST", "/tokens"): Asked(ADMIN, json={"name": "new", "role": "admin"}, whole=True),
+    ("DELETE", "/tokens/{name}"): Asked(ADMIN, lists=True),
     ("GET", "/search"): Asked(lists=True),
     ("GET", "/compare"): Asked(query="version_a={model}@1&version_b=team-a/churn@1"),
     ("GET", "/completions"): Asked(lists=True),
@@ -240,18 +250,18 @@ def filled(path: str, model: str) -> str:
 
 
 @pytest.fixture
-def site(registry: LocalRegistry, in_process: Callable[..., Served]) -> Iterator[Site]:
-    world = new_world(registry)
+def site(template: Template, registry: LocalRegistry, in_process: Callable[..., Served]) -> Iterator[Site]:
+    world = copied_world(template, registry)
     made = {role.name.lower(): new_token(role.name.lower(), role) for role in Role}
-    made["limited"] = new_token("limited", ADMIN)
-    tokens = [
-        token.token if name != "limited" else replace(token.token, models=SCOPE.patterns)
-        for name, token in made.items()
-    ]
+    made["limited"] = new_token("limited", ADMIN, SCOPE.patterns)
+    registry.create_token("zz-hidden-token", role="admin")
+    registry.create_token("zz-hidden-other", role="reader", models=["zz-hidden/*"])
+    registry.create_token("team-token", role="reader", models=["team-a/churn"])
+    tokens = tuple(new.token for new in made.values())
     bundle = registry.export("team-a/churn@2", "b.mreg").destination.read_bytes()
     site = Site(
         world,
-        in_process(ServerSettings(tokens=tuple(tokens))),
+        in_process(ServerSettings(tokens=tokens)),
         {name: token.secret for name, token in made.items()},
         bundle,
     )
@@ -289,6 +299,7 @@ def test_no_route_works_for_a_lower_role_or_without_a_token(site: Site) -> None:
                         assert answer.json()["code"] == "role_too_low", (each, path, role)
                         assert answer.json()["detail"].endswith(f"this needs role {asked.role}") or method != "GET"
     assert _state(site.world.whole) == before
+    assert len(site.world.whole.tokens()) == 3
 
 
 def test_no_header_changes_the_method_or_the_path_of_a_request(site: Site) -> None:
@@ -311,6 +322,15 @@ def test_no_header_changes_the_method_or_the_path_of_a_request(site: Site) -> No
     assert _state(site.world.whole) == before
 
 
+LONG = re.compile(r"/(verify|gc|doctor|check|export|backup|import)$")
+
+
+def _accepted(path: str) -> list[dict[str, str]]:
+    """Return the headers of the clients that get different forms of an answer."""
+    events = [{"Accept": "text/event-stream"}] if LONG.search(path) else []
+    return [{}, {"Accept": MEDIA_TYPE}, *events]
+
+
 def shown(answer: requests.Response, model: str) -> tuple[object, ...]:
     """Return an answer with a mark for the name of the model, in each way to write it."""
     skipped = ("date", "x-request-id", "content-length")
@@ -327,8 +347,8 @@ def test_every_route_answers_for_a_hidden_model_as_for_none(site: Site) -> None:
     for method, path, asked in table:
         if asked.whole or asked.lists:
             continue
-        for headers in ({}, {"Accept": MEDIA_TYPE}, {"Accept": "text/event-stream"}):
-            for each in (method, "HEAD") if method == "GET" else (method,):
+        for headers in _accepted(path):
+            for each in (method, "HEAD") if method == "GET" and not headers else (method,):
                 one = site.ask("limited", each, path, asked, HIDDEN, **headers)
                 other = site.ask("limited", each, path, asked, ABSENT, **headers)
                 assert shown(one, HIDDEN) == shown(other, ABSENT), (each, path, asked)
@@ -346,7 +366,9 @@ def test_requests_for_the_whole_server_need_a_token_for_all_models(site: Site) -
             answer = site.ask("limited", method, path, asked, HIDDEN)
             assert answer.status_code == 403, (method, path, answer.text)
             assert answer.json()["code"] == "outside_scope"
-            assert re.fullmatch(r"cannot .*: you are limited to the models team-a/\*", answer.json()["detail"])
+            assert re.fullmatch(
+                r"cannot .*: you(r own token is|( are)) limited to .*team-a/\*.*", answer.json()["detail"]
+            )
     assert _state(site.world.whole) == before
 
 
@@ -355,16 +377,17 @@ def test_no_answer_shows_a_hidden_model(site: Site) -> None:
     for (method, path), asked in sorted(
         EVERY.items(), key=lambda entry: (entry[0][0] != "GET", entry[0][0] == "DELETE")
     ):
-        for headers in ({}, {"Accept": MEDIA_TYPE}, {"Accept": "text/event-stream"}):
-            for model in INSIDE:
+        for headers in _accepted(path):
+            for model in INSIDE[: 1 if headers else None]:
                 answer = site.ask("limited", method, path, asked, model, **headers)
                 what = json.dumps([sorted(answer.headers.items()), answer.content.decode("latin-1")])
                 assert not site.world.leaks(what), (method, path, model, headers, what)
-                assert answer.status_code != 422, (method, path, answer.text)  # the table has complete requests
+                # The requests of the table are complete, and no route fails.
+                assert answer.status_code not in (422, 500), (method, path, answer.text)
                 seen += answer.ok
                 if asked.lists or asked.whole:
                     break
-    assert seen > 150
+    assert seen > 100
 
 
 def test_lists_show_all_that_is_within_the_pattern(site: Site) -> None:
@@ -380,7 +403,7 @@ def test_lists_show_all_that_is_within_the_pattern(site: Site) -> None:
 
 
 def _json(site: Site, path: str) -> Any:
-    answer = site.served.get(path, headers={"Authorization": f"Bearer {site.secrets['limited']}"})
+    answer = site.served.get(path, headers=_as_limited(site))
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -399,7 +422,7 @@ def test_no_spelling_of_a_path_reaches_a_hidden_model(site: Site) -> None:
                 id=secret.version_id,
                 digest=quote(str(secret.artifact.digest), safe=":"),
             )
-            headers = {"Authorization": f"Bearer {site.secrets['limited']}"}
+            headers = _as_limited(site)
             answer = site.served.ask(method, path, headers=headers)
             assert answer.status_code in (400, 404, 405) or "team-a%2Fchurn/versions" in path, (path, answer.text)
             asked = (HIDDEN, HIDDEN.upper(), quote(HIDDEN, safe=""), secret.artifact.digest.value)
@@ -421,8 +444,26 @@ def test_a_guessed_digest_says_nothing_about_the_bytes_of_a_hidden_model(site: S
     whole = site.ask("admin", "POST", "/models/{model}/blobs/missing", Asked(json=body), "team-a/churn")
     assert [one["digest"] for one in whole.json()] == [ZERO]
     for path in ("/models/team-a%2Fchurn/versions/{}", "/models/team-a%2Fchurn/versions/1/blobs/{}"):
-        found = site.served.get(path.format(digest), headers={"Authorization": f"Bearer {site.secrets['limited']}"})
+        found = site.served.get(path.format(digest), headers=_as_limited(site))
         assert found.status_code == 404
+
+
+def test_tokens_of_other_models_are_not_shown_or_changed(site: Site) -> None:
+    assert [token["name"] for token in _json(site, "/tokens")] == ["team-token"]
+    for name, other in (("zz-hidden-token", "zz-absent-token"), ("zz-hidden-other", "zz-absent-other")):
+        answers = [site.served.ask("DELETE", f"/tokens/{one}", headers=_as_limited(site)) for one in (name, other)]
+        assert shown(answers[0], name) == shown(answers[1], other)
+        assert answers[0].status_code == 404
+    for models in ([], ["*"], ["team-*"], ["zz-hidden/*"], ["team-a/*", "team-b/*"]):
+        body = {"name": "wider", "role": "reader", "models": models}
+        assert site.ask("limited", "POST", "/tokens", Asked(json=body), "").status_code == 403
+    body = {"name": "narrower", "role": "admin", "models": ["team-a/churn"]}
+    assert site.ask("limited", "POST", "/tokens", Asked(json=body), "").status_code == 200
+    assert len(site.world.whole.tokens()) == 4
+
+
+def _as_limited(site: Site) -> dict[str, str]:
+    return {"Authorization": f"Bearer {site.secrets['limited']}"}
 
 
 def test_a_name_outside_the_pattern_cannot_be_taken(site: Site) -> None:
