@@ -50,6 +50,20 @@ class BlobBackendContract(abc.ABC):
     def leftovers(self, backend: BlobBackend) -> list[str]:
         """Return the stored objects that are not blobs, such as temporary files."""
 
+    def test_a_mark_is_an_empty_blob_that_can_be_renewed(self, backend: BlobBackend) -> None:
+        key = "uploads/a/b/c-1"
+        for _ in range(2):
+            backend.mark(key)
+            assert [(name, found.size) for name, found in backend.list("uploads/")] == [(key, 0)]
+        first = backend.stat(key)
+        backend.mark(key)
+        second = backend.stat(key)
+        assert first is not None
+        assert second is not None
+        assert second.modified >= first.modified
+        backend.delete(key)
+        assert list(backend.list("uploads/")) == []
+
     def test_a_blob_that_was_put_can_be_read(self, backend: BlobBackend) -> None:
         assert backend.put_if_absent(key_of(b"x"), b"x")
         assert self.raw(backend, key_of(b"x")) == b"x"

@@ -17,6 +17,8 @@ from mreg.wire import decode, encode
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served
 
+DIGEST = f"sha256:{sha256(b'x').hexdigest()}"
+
 SHAPES = {shape.__name__: shape for shape in EXAMPLES}
 
 
