@@ -221,7 +221,7 @@ def test_every_exit_code_is_explained(command: Mreg) -> None:
     [
         ("log", "history"), ("rm", "delete"), ("remove", "delete"), ("diff", "compare"), ("info", "show"),
         ("status", "list"), ("upload", "push"), ("add", "push"), ("download", "pull"), ("get", "pull"),
-        ("config", "profile"), ("whoami", "profile show"), ("version", "--version"), ("ls", "list"),
+        ("config", "profile"), ("signin", "login"), ("version", "--version"), ("ls", "list"),
         ("mv", "rename"), ("prune", "gc"), ("undo", "rollback"), ("fsck", "verify"), ("load", "import"),
         ("LOG", "history"), ("shw", "show"), ("promot", "promote"),
         ("profile ls", "profile list"), ("profile current", "profile show"), ("profile shw", "profile show"),
