@@ -203,7 +203,7 @@ def test_a_request_of_this_client_is_in_the_recorded_document(operation: str) ->
     """A request that needs a later API version must say so: ``call(..., api=2)``."""
     known = recorded(OLDEST_API)
     connection = Recording()
-    registry = RemoteRegistry(connection, Profile(name="team", catalog="", artifacts=""))
+    registry = RemoteRegistry(connection, Profile(name="team", catalog="", artifacts=""))  # type: ignore[abstract]
     with pytest.raises(Stopped):
         {**MISSING, **OTHERS}[operation](registry, "team/m")
     ((method, path, query, body),) = connection.requests

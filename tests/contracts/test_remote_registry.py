@@ -27,7 +27,8 @@ class OverHttp(RegistryContract):
         def open_one(user: str, **options: Any) -> mreg.Registry:
             secret = served.secrets[user]
             profile = Profile(name="team", catalog="", artifacts="")
-            opened.append(RemoteRegistry(Connection(served.url, token=lambda: secret), profile, **options))
+            connection = Connection(served.url, token=lambda: secret)
+            opened.append(RemoteRegistry(connection, profile, **options))  # type: ignore[abstract]
             return opened[-1]
 
         yield open_one

@@ -506,7 +506,9 @@ def test_bytes_after_an_answer_do_not_become_the_next_one(fake: Serve) -> None:
 
 def test_a_silent_server_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "SILENCE_SECONDS", 0.05)
-    monkeypatch.setattr(Connection.request, "__kwdefaults__", {**Connection.request.__kwdefaults__, "silence": 0.05})
+    monkeypatch.setattr(
+        Connection.request, "__kwdefaults__", {**(Connection.request.__kwdefaults__ or {}), "silence": 0.05}
+    )
     release = threading.Event()
     server = fake(lambda _client: release.wait(20) and None)
     error = failure(server.url)
