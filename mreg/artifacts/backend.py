@@ -307,7 +307,7 @@ class ResumableFile(StagedBlob):
 
     @abc.abstractmethod
     def keep(self) -> None:
-        """Close the file, which stays as it is and is no longer locked; idempotent."""
+        """Close the file, which stays unchanged and is no longer locked; idempotent."""
 
     @abc.abstractmethod
     def clear(self) -> None:

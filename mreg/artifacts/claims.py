@@ -1,6 +1,6 @@
-"""Claims: the blobs that a caller of a server has uploaded for a model, and may use in a new version of it.
+"""Claims: the blobs that a caller of a server has uploaded for a model, and can use in a new version of it.
 
-A claim is an empty blob of the store with a name of its own, so that it survives a restart of the server, and all
+A claim is an empty blob of the store with a separate name, so that it survives a restart of the server, and all
 servers of a store share it::
 
     uploads/<caller>/<model>/<64 hex digits of the blob>-<its size>
@@ -35,7 +35,7 @@ _KEY = re.compile(r"uploads/[0-9a-f]{32}/[0-9a-f]{32}/([0-9a-f]{64})-(0|[1-9][0-
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """A caller who uploads blobs for a model; nobody else can use or continue these uploads."""
+    """A caller who uploads blobs for a model; no other caller can use or continue these uploads."""
 
     caller: str
     model: ModelName

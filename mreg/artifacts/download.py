@@ -92,7 +92,7 @@ def fetched(
         if isinstance(piece, _Piece):
             return (fetch_piece(piece),)
         arrived = []
-        with suppress(MregError):  # a blob that cannot be read is requested again by itself, for its own error
+        with suppress(MregError):  # a blob that cannot be read is requested again alone, for its own error
             for blob, data in zip(piece.blobs, piece.open(piece.blobs), strict=True):
                 stoppable(len(data))
                 arrived.append(_Arrived(bytearray(data), len(data), None))

@@ -160,7 +160,7 @@ class LocalResumableFile(LocalStagedBlob, ResumableFile):
             yield chunk
 
     def close(self, *, durable: bool) -> None:
-        """Flush the file, which stays locked until it is removed or kept: nobody else may write to a stored blob."""
+        """Flush the file, which stays locked until it is removed or kept: no process can write to a stored blob."""
         if durable:
             sync(self.descriptor)
         else:

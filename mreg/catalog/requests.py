@@ -50,7 +50,7 @@ class Requests:
 
 
 class RequestWriter(Requests):
-    """Records requests, without audit events of their own."""
+    """Records requests, without audit events."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer)

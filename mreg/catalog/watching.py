@@ -25,7 +25,7 @@ class FileState:
         self._opened = 0
 
     def current(self, identity: tuple[int, int]) -> State | None:
-        """Return the state of the file with an identity (device and inode); None if it cannot be told."""
+        """Return the state of the file with an identity (device and inode); None if it is unknown."""
         with self._lock:
             try:
                 if self._raw is None or identity != self._identity:

@@ -39,7 +39,7 @@ def restore(
     """Restore the catalog from a backup.
 
     Changes made after the backup are lost. A damaged catalog is renamed and kept. The tokens of the server's clients
-    stay as they are: a token that was revoked after the backup stays revoked. The command asks for confirmation.
+    stay unchanged: a token that was revoked after the backup stays revoked. The command asks for confirmation.
 
     Examples:
       mreg restore catalog-2026-03-01.db

@@ -79,7 +79,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
 
 
 def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
-    """Return which variable names the place that an error is about, or where a refused token comes from; else empty."""
+    """Return which variable names the place of an error, or has the refused token (default: empty)."""
     profile = invocation.opened_profile
     if profile is not None and profile.server and error.details.get("status") == 401:
         from mreg.profile.credentials import source_of_token

@@ -94,7 +94,7 @@ def add_profile(
         typer.Option(
             "--server",
             metavar="URL",
-            help="URL of mreg serve, in place of a catalog and artifacts: https://HOST.",
+            help="URL of mreg serve, instead of a catalog and artifacts: https://HOST.",
             rich_help_panel="Registry",
         ),
     ] = None,

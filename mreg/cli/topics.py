@@ -119,7 +119,7 @@ SETTINGS = (
     ("MREG_PROFILE", "Profile (default: the one of mreg.yaml, or the default of the profile file, or local)."),
     ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg). "
      "/dev/null means none."),
-    ("MREG_SERVER", "URL of mreg serve, in place of a catalog and artifacts: https://HOST (default: none)."),
+    ("MREG_SERVER", "URL of mreg serve, instead of a catalog and artifacts: https://HOST (default: none)."),
     ("MREG_TOKEN", "Token for the server of MREG_SERVER; without that, for the server of your profile (default: the "
      "token_command of the profile, then the token that mreg login saved)."),
     ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, or "

@@ -109,7 +109,7 @@ class Address:
 
     @property
     def is_protected(self) -> bool:
-        """Whether nobody on the network can read what is sent: by TLS, or because it stays on this machine."""
+        """Whether the request cannot be read on the network: by TLS, or because it stays on this machine."""
         return self.scheme == "https" or self.is_loopback
 
     def __str__(self) -> str:

@@ -61,7 +61,7 @@ def keep_token(address: Address, name: str, token: Password) -> tuple[str, str]:
     """Save the token of a login: in the keyring of the system if that works, otherwise in the file of saved logins.
 
     Returns:
-        Where it is, as in `Login.source`, and why it is not in the keyring (empty if the package is not installed).
+        The place, as in `Login.source`, and why it is not in the keyring (empty if the package is not installed).
 
     Raises:
         BadProfile: The file is damaged, or another user can read it; nothing was saved.

@@ -427,7 +427,7 @@ def _command(node: Node, file: str) -> TokenCommand:
     if not 0 < len(words) <= WORDS_LIMIT:
         raise BadProfile(
             f"{place}: token_command must be a list of 1 to {WORDS_LIMIT} words",
-            hint="write each word by itself: token_command: [pass, show, mreg]",
+            hint="write each word as an item: token_command: [pass, show, mreg]",
         )
     texts = tuple(text_of("a word of token_command", word, file) for word in words)
     if not texts[0] or any("\0" in text for text in texts):

@@ -73,7 +73,7 @@ def find_login(origin: str, variables: Mapping[str, str]) -> SavedLogin | None:
 
 
 def save_login(login: SavedLogin, variables: Mapping[str, str]) -> str:
-    """Save a login in place of an earlier one with the same origin; return the path of the file.
+    """Save a login replacing an earlier one with the same origin; return the path of the file.
 
     Raises:
         BadProfile: The file is damaged, or another user can read it or write to it; nothing was changed.

@@ -61,7 +61,7 @@ def checked_token(text: str, source: str) -> Password:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sources:
-    """What a profile with a server is made of, beside its values.
+    """The sources of a profile with a server, besides its values.
 
     Attributes:
         file: The profile file.
@@ -85,7 +85,7 @@ def server_profile(values: Values, sources: Sources, token: str | None, notice: 
     """Return the profile with a server; see `mreg.profile.load.load_profile`.
 
     Raises:
-        BadProfile: The server may not be used, or the token is invalid.
+        BadProfile: The server is not allowed, or the token is invalid.
     """
     name, (url, place) = values["name"][0], values["server"]
     address = Address.parse(url)
@@ -106,7 +106,7 @@ def server_profile(values: Values, sources: Sources, token: str | None, notice: 
 
 
 def _check_server(address: Address, place: str, sources: Sources) -> bool:
-    """Check that a server may be used; return whether the user has named it, so that MREG_TOKEN may be sent to it.
+    """Check that a server is allowed; return whether the user has named it, so that MREG_TOKEN can be sent to it.
 
     Args:
         place: The file and line, option or variable that names the server.

@@ -101,7 +101,7 @@ def import_bundle(
 
 @contextmanager
 def _reading_bundle() -> Iterator[None]:
-    """Make damage a `DamagedBundle`, which a server does not take for damage of its own."""
+    """Make damage a `DamagedBundle`, which a server does not take for damage of its registry."""
     try:
         yield
     except Corrupt as error:

@@ -53,7 +53,7 @@ def open_registry(
         artifacts: Artifact store (default: the profile's, or next to the given catalog).
         user: Actor of events (default: MREG_USER, the profile, or the user of CI, git or the login). A server records
             the name of the token instead.
-        server: URL of ``mreg serve``, in place of a catalog and artifacts (default: the profile's).
+        server: URL of ``mreg serve``, instead of a catalog and artifacts (default: the profile's).
         token: Token for the server (default: MREG_TOKEN, the profile's token command, or the token that ``mreg login``
             saved).
         trust_project: Use the store that an ``mreg.yaml`` in the working folder or above names, although the user has

@@ -48,7 +48,7 @@ class RemoteRegistry(Registry):
     Args:
         connection: Connection to the server; closed with the registry.
         profile: The profile that named the server.
-        notice: Receives notes for the user (default: nobody).
+        notice: Receives notes for the user (default: discarded).
         hook_log: Receives the hooks that the server runs.
     """
 

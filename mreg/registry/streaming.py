@@ -165,7 +165,7 @@ def acting_as(
     """Return the session for another actor, with another receiver of notices and another log of hooks.
 
     Args:
-        hook_log: Receives the hooks that the session runs (default: a log of its own).
+        hook_log: Receives the hooks that the session runs (default: a new log).
         scope: The models that exist for the actor; a session that is limited already keeps its own scope.
 
     Raises:
@@ -183,6 +183,6 @@ def acting_as(
         notice=notice,
         hook_log=hook_log or HookLog(),
         audience=None,
-        # A limited session is told about its own deployments only.
+        # A limited session sees its own deployments only.
         enqueued=set() if scope.limited else session.enqueued,
     )

@@ -1,6 +1,6 @@
 """Tokens of a server's clients: created, listed and revoked in the catalog.
 
-A token has 256 random bits. So its SHA-256 reveals nothing and can be stored where others read it, and nobody finds a
+A token has 256 random bits. So its SHA-256 reveals nothing and can be stored where others read it, and no one finds a
 secret by trying.
 """
 
@@ -132,7 +132,7 @@ def _manages(session: Session, token: TokenInfo) -> bool:
 
 
 def _scope(session: Session) -> ModelScope:
-    """Return the models that the tokens of a session's client may be for."""
+    """Return the models that the tokens of a session's client can be limited to."""
     return session.client.scope if session.client is not None else session.scope
 
 

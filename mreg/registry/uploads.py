@@ -266,7 +266,7 @@ def push_uploaded(
 
 
 def _stored(session: Session, model: ModelName, artifact: UploadedArtifact, *, again: bool) -> Stored:
-    """Return the artifact in the store, after checking that the caller may use each of its blobs.
+    """Return the artifact in the store, after checking that the caller can use each of its blobs.
 
     Args:
         again: A gc has removed blobs since the first check: check that the store has each blob.
@@ -356,7 +356,7 @@ def _missing(blobs: Collection[Digest]) -> BlobsMissing:
 
 @dataclass(frozen=True, slots=True)
 class _Usable:
-    """Blobs that a caller may use in a version of a model.
+    """Blobs that a caller can use in a version of a model.
 
     Attributes:
         sizes: Their sizes in bytes.
@@ -368,7 +368,7 @@ class _Usable:
 
 
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
-    """Return those of the blobs that the caller may use in a version of the model."""
+    """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
     claimed = store.claims.of(Uploader(session.actor(), model), session.now())
     usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)

@@ -137,7 +137,7 @@ class HttpBlobs(BlobBackend):
         return _Upload(self, self._connection, model_path(self._model, "blobs", str(digest)), digest, size)
 
     def delete(self, key: str) -> None:
-        raise NotAllowed(f"{self.url} removes blobs that no version has by itself", hint="mreg gc", key=key)
+        raise NotAllowed(f"{self.url} removes unused blobs automatically", hint="mreg gc", key=key)
 
     def unfinished(self) -> Iterator[Unfinished]:
         yield from ()  # the server removes them

@@ -204,7 +204,7 @@ class Connection:
 
         Args:
             body: The bytes, or a function that returns their chunks; a generator is read again for each attempt.
-            length: Number of bytes of the chunks (default: sent in chunks of their own).
+            length: Number of bytes of the chunks (default: chunked encoding).
             accept: Media type of the answer, such as ``text/event-stream``.
             expect: Statuses of 300 and above that are returned and not raised.
             repeatable: Whether the request is repeated if its answer is lost (default: GET and HEAD only).
@@ -552,7 +552,7 @@ def _query_text(value: object) -> str:
 def _maybe_done(address: Address, error: Unavailable) -> Unavailable:
     """Return the error for a change whose answer was lost."""
     return Unavailable(
-        f"the answer of {address} was lost, and the change may have been made: {error.message}",
+        f"the answer of {address} was lost, and the change could have been made: {error.message}",
         hint="look at the newest events before you repeat the command: mreg history --limit 5",
         sent=True,
     )

@@ -108,7 +108,7 @@ def foreign_answer(status: int, reason: str, headers: Mapping[str, str], server:
     if status in (401, 403):
         return errors.Unavailable(
             f"a proxy in front of {server} refused the request: {words}",
-            hint="check the URL, and whether the proxy needs a login of its own",
+            hint="check the URL, and whether the proxy needs a separate login",
             status=status,
         )
     if status == 413:

@@ -1,6 +1,6 @@
 """References in paths, queries and bodies; `mreg.server.parameters` reads them back.
 
-A path has the model as one segment and the selector as another. What the text of a reference does not say follows as
+A path has the model as one segment and the selector as another. Facts that the text of a reference lacks follow as
 parameters of the segment (RFC 3986, 3.3): ``3;id=17;digest=sha256:...`` is a known version, ``latest;bare`` a bare
 name, and ``latest;loose`` a bare name whose last part can also be a selector.
 """

@@ -69,7 +69,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What a read of the catalog found.
+    """The result of a read of the catalog.
 
     Attributes:
         stored: The token with a digest; None if there is none.
@@ -111,14 +111,14 @@ class Access:
         self._reported = ""
 
     async def client(self, secret: str) -> Client | None:
-        """Return the client with a secret; None if the server has no tokens, so that everybody is an admin.
+        """Return the client with a secret; None if the server has no tokens, so that each client is an admin.
 
         Args:
             secret: Empty for a request without a token.
 
         Raises:
             WrongToken: The secret is missing, unknown or revoked, or its token has expired.
-            Unreadable: The tokens cannot be read, so nobody is let in.
+            Unreadable: The tokens cannot be read, so every client is refused.
         """
         client = (self._configured(secret) if secret else None) or await self._stored(secret)
         if client is not None and client.token.is_expired(self._now()):
@@ -135,7 +135,7 @@ class Access:
         return None if token is None else Client(token, stored=False)
 
     async def _stored(self, secret: str) -> Client | None:
-        """Return the client with a token of the catalog; None if nobody needs a token."""
+        """Return the client with a token of the catalog; None if the server has no tokens."""
         digest = digest_of(secret) if SECRET.fullmatch(secret) else None
         if self._closed and digest is None:
             raise WrongToken("unknown token" if secret else "")
@@ -159,7 +159,7 @@ class Access:
         return None
 
     def _current(self, digest: Digest | None) -> _Known | None:
-        """Return what is known of a digest, if it is still so."""
+        """Return the kept result for a digest, if the catalog is unchanged."""
         known = self._known.get(digest) or (None if self._closed else self._known.get(None))
         if known is None:
             return None
@@ -188,7 +188,7 @@ class Access:
                 except BaseException as error:
                     for future in waiting.values():
                         future.set_exception(error if isinstance(error, Exception) else Unreadable())
-                        future.exception()  # if nobody waits any more, it is no failure of the loop
+                        future.exception()  # if no request waits any more, the loop must not report it
                     if not isinstance(error, Exception):
                         raise
                 else:

@@ -36,7 +36,7 @@ class _Answer:
 
 
 class _Again(Response):
-    """A kept answer; middlewares add headers to each response, so it has a list of its own."""
+    """A kept answer; middlewares add headers to each response, so it has a separate list."""
 
     def __init__(self, answer: _Answer) -> None:
         self.status_code = 200

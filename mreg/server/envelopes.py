@@ -20,7 +20,7 @@ from mreg.wire.protocol import MEDIA_TYPE
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What the registry of a request said and did besides its result."""
+    """The notices, events and hook runs of a request, besides its result."""
 
     notices: list[str] = field(default_factory=list)
     log: HookLog = field(default_factory=lambda: HookLog(events=[]))
@@ -56,7 +56,7 @@ class EnvelopeRoute(APIRoute):
 
 
 def collected(request: Request) -> Collected:
-    """Return what the registry of a request said and did so far."""
+    """Return the notices, events and hook runs of a request so far."""
     found: Collected | None = request.scope.get("mreg.collected")
     if found is None:
         found = request.scope["mreg.collected"] = Collected()

@@ -1,6 +1,6 @@
 """Reverse proxies: the prefix of the URLs, and the address of the client.
 
-A request that came through a proxy has two addresses, and may have a path that clients do not see. The headers that
+A request that came through a proxy has two addresses, and can have a path that clients do not see. The headers that
 say so are used only from trusted proxies: any client can write them, and many proxies pass them on.
 """
 
@@ -84,7 +84,7 @@ class TrustedProxies:
         """Return the address of the client of a request.
 
         Each proxy appends the address that it was called from, so the list is read from its end, for as long as the
-        proxies are trusted. What is left of the first other address was written by the client.
+        proxies are trusted. The part before the first other address was written by the client.
 
         Args:
             peer: Address at the other end of the connection.

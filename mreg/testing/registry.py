@@ -1,6 +1,6 @@
 """Contract tests of registries: what every implementation of `mreg.Registry` does in the same way.
 
-Here are the operations on metadata. Tests use models of their own, so that one registry serves all tests of a suite.
+Here are the operations on metadata. Each test uses its own models, so that one registry serves all tests of a suite.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mreg.results.models import ModelVersions
 from mreg.wire import encode
 
 USERS = ("ada", "ben", "eve")
-"""Users who may do everything in the registry of the tests."""
+"""Users with all rights in the registry of the tests."""
 
 TOO_LONG = "x" * 20_001
 MOMENT = 0.005
@@ -116,7 +116,7 @@ class RegistryContract(abc.ABC):
     def open_as(self) -> Iterator[Open]:
         """Yield a function that opens the registry of the tests for one of `USERS`, with ``notice`` and ``hook_log``.
 
-        Every user may do everything. The registries that it opened are closed at the end of the test.
+        Every user has all rights. The registries that it opened are closed at the end of the test.
         """
 
     def push(self, registry: Registry, name: str, content: bytes = b"1", **options: Any) -> ModelVersion:
@@ -872,7 +872,7 @@ class RegistryContract(abc.ABC):
         assert [path.name for path in tmp_path.iterdir()] == ["backup.db"]
 
     def test_garbage_is_removed_only_when_asked(self, registry: Registry, name: str) -> None:
-        """What was seen is removed, and the versions keep their bytes."""
+        """The blobs that were listed are removed, and the versions keep their bytes."""
         from datetime import timedelta
 
         self.push(registry, name, content=name.encode())

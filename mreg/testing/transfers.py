@@ -1,6 +1,6 @@
 """Contract tests of registries: pushes and pulls, which every implementation of `mreg.Registry` does in the same way.
 
-Tests use models of their own, so that one registry serves all tests of a suite.
+Each test uses its own models, so that one registry serves all tests of a suite.
 """
 
 from __future__ import annotations

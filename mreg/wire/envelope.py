@@ -27,7 +27,7 @@ class Notice(TypedDict):
 
 
 class Envelope(TypedDict):
-    """A result with what else the operation said and did."""
+    """A result with the notices, events and hook runs of the operation."""
 
     result: Annotated[Any, "JSON form of the result"]
     more: Annotated[bool, "whether the list has items after these"]

@@ -27,7 +27,7 @@ class Event(TypedDict):
     version: Annotated[int | None, "number or null"]
     details: Annotated[dict[str, Any], "values of the action"]
     previous: Annotated[str, "hash of the event before; zeros for a token that is limited to some models"]
-    hash: Annotated[str, "hash of this event; of what is shown of it for a token that is limited to some models"]
+    hash: Annotated[str, "hash of this event; for a token limited to models, hash of the fields that it sees"]
 
 
 class StagesAt(TypedDict):

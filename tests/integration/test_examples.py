@@ -98,6 +98,20 @@ def test_a_teams_road_to_production() -> None:
     assert out.endswith("Done. The registry of this run was temporary and is removed.\n")
 
 
+def test_a_ci_job_and_two_users_share_a_server() -> None:
+    out = shell(f"sh {EXAMPLES}/team-server.sh 2>&1")
+    for words in (
+        "you are limited to the models",
+        "ci has role writer; this needs role approver",
+        "has 0 of 1 approvals for Production",
+        "the token 'ci' was revoked",
+    ):
+        assert words in out
+    assert "mreg_" not in out, "secrets are not shown"
+    assert out.endswith("Done. The server is stopped and all data is removed.\n")
+    assert not list(Path(os.environ["HOME"]).rglob("logins.json"))
+
+
 def test_a_promotion_deploys_a_service_and_a_broken_model_is_rolled_back() -> None:
     out = shell(f"sh {EXAMPLES}/deploy-hook/run.sh 2>&1")
     answers = [json.loads(line) for line in out.splitlines() if line.startswith('{"digit"')]

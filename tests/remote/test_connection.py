@@ -190,7 +190,7 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
     "403 of a proxy": (
         answer(HTML, "403 Forbidden", "text/html", api=None),
         "a proxy in front of {url} refused the request: 403 Forbidden",
-        "check the URL, and whether the proxy needs a login of its own",
+        "check the URL, and whether the proxy needs a separate login",
     ),
     "a redirect": (
         answer(b"", "301 Moved", "", "Location: https://evil.example/\x1b[2J", api=None),
@@ -420,7 +420,7 @@ def test_a_change_whose_answer_was_lost_is_not_sent_again(fake: Serve, kind: str
     server = fake(LOST[kind])
     error = failure(server.url, "POST", body={})
     assert error.message == (
-        f"the answer of {server.url} was lost, and the change may have been made: "
+        f"the answer of {server.url} was lost, and the change could have been made: "
         f"{server.url} closed the connection without an answer"
     )
     assert error.hint == "look at the newest events before you repeat the command: mreg history --limit 5"
