@@ -84,6 +84,10 @@ MODULES = {
     "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
     "server/guard": "tests/server/test_guard.py",
     "server/tokens": f"tests/server/test_token_files.py {_TOKENS}",
+    "server/proxy": "tests/server/test_proxy.py",
+    "registry/tokens": "tests/registry/test_tokens.py",
+    "registry/uploads": "tests/registry/test_uploads.py",
+    "catalog/tokens": f"tests/registry/test_tokens.py {_CATALOG}",
 }
 """Tests that use a module; of a module of the server, those that need no server."""
 
