@@ -16,7 +16,7 @@ PAGE = Path(__file__).parent / "reference/json.md"
 
 def shapes() -> dict[str, Any]:
     """Every shape, by name."""
-    modules = [import_module(f"mreg.wire.{subject}") for subject in SUBJECTS]
+    modules = [import_module(f"mreg.wire.{subject}") for subject in (*SUBJECTS, "protocol")]
     return {
         name: value
         for module in modules
