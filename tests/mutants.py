@@ -88,6 +88,9 @@ MODULES = {
     "registry/tokens": "tests/registry/test_tokens.py",
     "registry/uploads": "tests/registry/test_uploads.py",
     "catalog/tokens": f"tests/registry/test_tokens.py {_CATALOG}",
+    "catalog/requests": f"tests/registry/test_requests.py {_CATALOG}",
+    "catalog/scoped": "tests/catalog/test_scoped.py tests/registry/test_scopes.py",
+    "remote/connection": "tests/remote/test_connection.py",
 }
 """Tests that use a module; of a module of the server, those that need no server."""
 
