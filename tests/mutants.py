@@ -81,7 +81,7 @@ MODULES = {
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",
     "artifacts/replacing": f"{_PULL} {_STORE}",
-    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
+    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py tests/registry/test_uploads.py {_STDOUT}",
     "server/guard": "tests/server/test_guard.py",
     "server/tokens": f"tests/server/test_token_files.py {_TOKENS}",
     "server/proxy": "tests/server/test_proxy.py",
