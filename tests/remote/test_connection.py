@@ -945,3 +945,33 @@ def test_a_token_is_sent_to_this_machine_or_where_it_is_allowed(fake: Serve, mon
         with Connection(server.url, token=token) as connection:
             connection.call("GET", "/models")
         assert b"Authorization" not in server.requests[-1]
+
+
+def test_a_request_that_cannot_be_repeated_and_a_second_attempt_need_a_fresh_connection(
+    fake: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    real = Connection._line
+
+    def spy(self: Connection, *, fresh: bool) -> Any:
+        asked.append(fresh)
+        return real(self, fresh=fresh)
+
+    monkeypatch.setattr(Connection, "_line", spy)
+    for method, repeatable, expected in (
+        ("GET", None, [False, True]),
+        ("POST", True, [False, True]),
+        ("POST", None, [True, True]),
+        ("GET", False, [True, True]),
+    ):
+        with counted_pauses(), Connection(fake(BUSY_LATER, answer()).url) as connection:
+            connection.call(method, "/models", repeatable=repeatable)
+        assert asked == expected, (method, repeatable)
+        asked.clear()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_has_ten_seconds_to_accept_a_connection(scheme: str) -> None:
+    with Connection(f"{scheme}://models.example:8443/mreg") as connection:
+        line = connection._new_line()
+        assert (line.host, line.port, line.timeout) == ("models.example", 8443, 10.0)
