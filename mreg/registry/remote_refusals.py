@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mreg.domain.text import shell_word
 from mreg.errors import BadInput
+from mreg.results.profiles import PROJECT_FILE
 
 if TYPE_CHECKING:
     from mreg.registry.registry import Name
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from mreg.results.imports import ImportReport
     from mreg.results.profiles import Profile
     from mreg.results.upkeep import CatalogCopy, Upgrade
+
+SERVER_VARIABLE = "MREG_SERVER"
 
 
 def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
@@ -60,9 +63,15 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
     Args:
         what: The operation, in words that begin a message: ``mreg restore``.
     """
+    origin = profile.origins.get("server", "")
+    way = "name a profile with a catalog: --profile NAME"
+    if origin == SERVER_VARIABLE:  # overrides every profile
+        way = f"run it without the variable: unset {SERVER_VARIABLE}"
+    elif PROJECT_FILE in origin:
+        way = "name a catalog in place of that of the project file: export MREG_CATALOG=PLACE"
     return BadInput(
         f"{what} needs the catalog itself, but the profile {profile.name} has the server {profile.server}",
-        hint="use it where the server runs, or name a profile with a catalog: --profile NAME",
+        hint=f"use it where the server runs, or {way}",
         server=profile.server,
     )
 
@@ -76,9 +85,12 @@ def _refuse(session: RemoteSession, action: str, command: str) -> NoReturn:
 
 def _refuse_import(session: RemoteSession, origin: str, source: str, model: str) -> NoReturn:
     word, model = shell_word(source), shell_word(model)
+    # A profile would not override a server of MREG_SERVER or of a project file.
+    unset = f"env -u {SERVER_VARIABLE} " if session.profile.origins.get("server") == SERVER_VARIABLE else ""
+    local = f"{unset}MREG_CATALOG=copy.db mreg"
     raise BadInput(
         f"cannot import from {origin} through {session.connection.address}: the command needs the catalog itself",
         hint=f"on the machine of the server, run: mreg import {word}\n"
-        f"or import it into a local profile, and send a bundle: mreg import {word} --profile local && "
-        f"mreg export {model} -o model.mreg --profile local && mreg import model.mreg",
+        f"or import it into a local catalog, and send a bundle: {local} import {word} && "
+        f"{local} export {model} -o model.mreg && mreg import model.mreg",
     )

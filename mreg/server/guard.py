@@ -17,7 +17,7 @@ from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
-from mreg.server.problems import SEE_LOG, Refused, http_error_response, too_large
+from mreg.server.problems import SEE_LOG, Refused, http_error_response, too_large, unexpected_response
 from mreg.server.proxy import place_request
 from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT
@@ -146,6 +146,9 @@ class Guard:
                 add_error_headers(response)
             await response(scope, receive, guarded)
             return
+        except Exception as error:
+            await unexpected_response(Request(scope), error)(scope, receive, guarded)
+            raise  # to the log
         limit = self._settings.upload_limit if _is_upload(scope, path) else LONG_BODIES.get(path, BODY_LIMIT)
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
@@ -159,6 +162,11 @@ class Guard:
             if not started:
                 stopping = Refused(503, "stopping", "the server is stopping", headers={"Connection": "close"})
                 await http_error_response(Request(scope), stopping)(scope, receive, guarded)
+        except Exception as error:
+            # Starlette's own response, outside of this class, would not have the headers.
+            if not started:
+                await unexpected_response(Request(scope), error)(scope, receive, guarded)
+            raise  # to the log
         finally:
             body.close()
             scope["route"] = inner.get("route")

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -165,6 +166,11 @@ class Protocol(HttpToolsProtocol):
             self.flow.pause_reading()
         cycle.message_event.set()
 
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's text
+        """Refuse what is not a request of HTTP, and close the connection."""
+        self.transport.write(_INVALID)
+        self.transport.close()
+
     def _count(self, more: int) -> None:
         self._headers_bytes += more
         if self._headers_bytes > HEADERS_LIMIT:
@@ -172,7 +178,7 @@ class Protocol(HttpToolsProtocol):
 
     def _refuse_headers(self) -> None:
         if not self.transport.is_closing():
-            self.transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n\r\n")
+            self.transport.write(_LONG_HEADERS)
             self._close()
 
     def pause_writing(self) -> None:
@@ -204,15 +210,27 @@ class Protocol(HttpToolsProtocol):
             self._headers_timer = None
 
 
-def _busy() -> bytes:
-    response = problem(503, "busy", "too many open connections", hint=f"retry after {RETRY_SECONDS} seconds")
-    head = (
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"
-        f"Content-Length: {len(response.body)}\r\nRetry-After: {RETRY_SECONDS}\r\n{API_HEADER}: {API}\r\n"
-        "Connection: close\r\n\r\n"
+def _response(status: int, code: str, message: str, hint: str, *headers: str) -> bytes:
+    """Return the bytes of a response that closes the connection."""
+    response = problem(status, code, message, hint=hint)
+    lines = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(response.body)}",
+        f"{API_HEADER}: {API}",
+        *headers,
+        "Connection: close",
     )
-    return head.encode() + bytes(response.body)
+    return "\r\n".join([*lines, "", ""]).encode() + bytes(response.body)
 
 
-_BUSY = _busy()
+_BUSY = _response(
+    503, "busy", "too many open connections", f"retry after {RETRY_SECONDS} seconds", f"Retry-After: {RETRY_SECONDS}"
+)
 """The response to a connection above the limits."""
+
+_INVALID = _response(400, "bad_request", "this is not a valid HTTP request", "")
+
+_LONG_HEADERS = _response(
+    431, "bad_request", f"the headers are too long: the maximum is {HEADERS_LIMIT} bytes", "send fewer headers"
+)

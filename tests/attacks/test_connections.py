@@ -232,6 +232,20 @@ def test_pipelined_requests_and_many_small_headers_take_little_memory(serve: Ser
     assert ask(server, request=small).startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [(b"GET / HTTP/9.9\x00\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", 431)],
+    ids=["no request", "long headers"],
+)
+def test_a_refusal_before_a_request_is_a_problem_of_mreg(
+    in_process: Callable[..., Served], request_bytes: bytes, status: int
+) -> None:
+    head, _, body = in_process().raw(request_bytes).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d " % status)
+    assert b"\r\nMreg-Api: 1" in head
+    assert json.loads(body)["code"] == "bad_request"
+
+
 def test_pipelined_requests_of_a_client_that_is_gone_fail_quietly(serve: Serve) -> None:
     server = serve()
     for _ in range(30):

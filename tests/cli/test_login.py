@@ -366,6 +366,37 @@ def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str
     )
 
 
+@pytest.mark.parametrize("named_by", ["variable", "project", "profile"])
+def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
+    command: Mreg, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    url = "https://models.example"
+    if named_by == "variable":
+        monkeypatch.setenv("MREG_SERVER", url)
+    elif named_by == "project":
+        Path("mreg.yaml").write_text(f"server: {url}\n")
+        monkeypatch.setenv("MREG_TRUST_PROJECT", "1")
+    else:
+        user_file(f"default: local\nprofiles:\n  local: {{server: '{url}'}}\n")
+    needs = command("restore", "b.db", "--yes")
+    ways = {
+        "variable": "run it without the variable: unset MREG_SERVER",
+        "project": "name a catalog in place of that of the project file: export MREG_CATALOG=PLACE",
+        "profile": "name a profile with a catalog: --profile NAME",
+    }
+    assert needs.err.endswith(f"\n  use it where the server runs, or {ways[named_by]}\n")
+    imports = command("import", "hf:org/net")
+    (line,) = [line for line in imports.err.splitlines() if "a bundle: " in line]
+    first, second, third = line.partition("a bundle: ")[2].split(" && ")
+    assert (first.endswith(" mreg import hf:org/net"), third) == (True, "mreg import model.mreg")
+    assert second.endswith(" mreg export org/net -o model.mreg")
+    before = [words.partition("mreg ")[0] for words in (first, second)]
+    script = f"{before[0]}{sys.executable} -m mreg register org/net && {before[1]}{sys.executable} -m mreg list -q"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "org/net"), done
+    assert Path("copy.db").exists()
+
+
 def test_a_profile_with_a_server_is_added_shown_and_checked(
     served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,9 +221,32 @@ def _check_commands(client: Through, command: Mreg, monkeypatch: pytest.MonkeyPa
         "team/of-command",
     }
     assert command("promote", "team/churn@1", "--to", "staging", "--yes").code == 0
+    _check_transfers(command)
     missing = command("show", "team/none")
     assert missing.code == 4
     assert "model 'team/none' not found" in missing.err
+
+
+def _check_transfers(command: Mreg) -> None:
+    """Push a file and a folder through the proxy, and pull them."""
+    large, small = os.urandom(12 << 20), {f"sub/{number}.bin": os.urandom(9_000) for number in range(300)}
+    Path("large.bin").write_bytes(large)
+    Path("many/sub").mkdir(parents=True)
+    for path, content in {**small, "large.bin": large[1:]}.items():
+        Path("many", path).write_bytes(content)
+    for number, what in enumerate(("large.bin", "many"), start=1):
+        pushed = command("push", what, "--name", "team/pushed", "--json")
+        assert (pushed.code, pushed.err) == (0, "")
+        assert json.loads(pushed.out)["version"] == number
+        pulled = command("pull", f"team/pushed@{number}", f"back-{what}")
+        assert pulled.code == 0, pulled.err
+    assert Path("back-large.bin").read_bytes() == large
+    back = {path.relative_to("back-many").as_posix(): path for path in Path("back-many").rglob("*.bin")}
+    assert {path: file.read_bytes() for path, file in back.items()} == {**small, "large.bin": large[1:]}
+    verified = command("verify", "team/pushed", "--json")
+    assert verified.code == 0, verified.err
+    cached = command("path", "team/pushed@1")
+    assert Path(cached.out.strip()).read_bytes() == large
 
 
 def _posted(client: Through, path: str, body: str, **headers: str) -> int:

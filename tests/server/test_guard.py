@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -620,3 +620,45 @@ def test_only_the_whole_path_of_a_check_is_public(path: str) -> None:
     settings = ServerSettings(tokens=(new_token("ci").token,), root_path="/mreg")
     for given, status in ((path, 200), (f"/mreg{path}", 200), (f"{path}/", 401), (f"/x{path}", 401), (path[:-1], 401)):
         assert ask(answering, scope_of(given), part(), settings=settings)[0][0]["status"] == status, given
+
+
+@pytest.mark.parametrize("where", ["route", "guard"])
+def test_an_unexpected_failure_has_the_headers_of_every_response(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def failing(*_: object, **_options: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    if where == "guard":
+        monkeypatch.setattr(Guard, "_check", failing)
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    with pytest.raises(ZeroDivisionError):  # for the log
+        asyncio.run(guard_of(failing, ServerSettings())(scope_of(), receive, send))
+    start, body = sent
+    assert start["status"] == 500
+    assert dict(start["headers"]).items() >= {*guard.HEADERS, (b"cache-control", b"no-store")}
+    assert b'"code":"unexpected"' in body["body"]
+    assert b"secret" not in body["body"]
+
+
+def test_a_failure_after_the_beginning_of_a_response_adds_nothing_to_it() -> None:
+    async def failing(_scope: Message, _receive: object, send: Callable[[Message], Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ZeroDivisionError
+
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(guard_of(failing, ServerSettings())(scope_of(), receive, send))
+    assert [message["type"] for message in sent] == ["http.response.start"]
