@@ -81,13 +81,16 @@ MODULES = {
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",
     "artifacts/replacing": f"{_PULL} {_STORE}",
-    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
+    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py tests/registry/test_uploads.py {_STDOUT}",
     "server/guard": "tests/server/test_guard.py",
     "server/tokens": f"tests/server/test_token_files.py {_TOKENS}",
     "server/proxy": "tests/server/test_proxy.py",
     "registry/tokens": "tests/registry/test_tokens.py",
     "registry/uploads": "tests/registry/test_uploads.py",
     "catalog/tokens": f"tests/registry/test_tokens.py {_CATALOG}",
+    "catalog/requests": f"tests/registry/test_requests.py {_CATALOG}",
+    "catalog/scoped": "tests/catalog/test_scoped.py tests/registry/test_scopes.py",
+    "remote/connection": "tests/remote/test_connection.py",
 }
 """Tests that use a module; of a module of the server, those that need no server."""
 

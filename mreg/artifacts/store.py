@@ -432,6 +432,8 @@ class ArtifactStore:
                 yield from self._range(request, size - start if length is None else length)
 
     def _range(self, request: BlobRequest, length: int) -> Iterator[bytes]:
+        if length <= 0:
+            return
         cached = self._cache.open(request.digest) if self._cache is not None else None
         if cached is not None:
             chunks: Iterator[bytes] = chunks_from(cached, request.start, ignore_progress)

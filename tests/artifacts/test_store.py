@@ -20,9 +20,12 @@ from hypothesis import strategies as st
 
 from mreg import files
 from mreg.artifacts import placing
+from mreg.artifacts import store as store_module
 from mreg.artifacts.backend import BlobRequest
 from mreg.artifacts.cache import BlobCache
+from mreg.artifacts.claims import Uploader
 from mreg.artifacts.destination import Destination
+from mreg.artifacts.hashing import digest_of
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.records import PullRecords
 from mreg.artifacts.store import ArtifactStore
@@ -30,6 +33,7 @@ from mreg.artifacts.upload import Stored
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.domain.model import ArtifactKind
+from mreg.domain.names import ModelName
 from mreg.errors import AlreadyExists, BadInput, Conflict, Corrupt, MregError, NotFound, Unavailable
 
 BIG = 9 << 20
@@ -886,3 +890,63 @@ def test_a_push_does_not_take_a_blob_of_another_size_for_its_bytes(
         if blob.is_file() and blob.read_bytes() == b"cut":
             blob.unlink()
     assert store.put(str(source if folder else source / "1.bin")).digest == stored.digest
+
+
+def test_bytes_that_are_sent_with_a_digest_must_have_it(store: ArtifactStore, root: Path) -> None:
+    good, other = digest_of(b"good"), digest_of(b"other")
+    with pytest.raises(BadInput):
+        store.put_blob(other, b"good")
+    with pytest.raises(BadInput):
+        store.put_many({good: b"good", other: b"good"})
+    assert list(store.blobs()) == []
+    store.put_many({good: b"good", other: b"other"})
+    store.put_blob(good, b"good")
+    assert {digest: found.size for digest, found in store.blobs()} == {good: 4, other: 5}
+    assert (store.size(good), store.size(other), store.size(digest_of(b""))) == (4, 5, None)
+
+
+def test_an_empty_range_has_no_bytes(root: Path, tmp_path: Path) -> None:
+    backend = LocalBackend(root)
+    for store in (ArtifactStore(backend), ArtifactStore(backend, BlobCache(tmp_path / "cache", 1000))):
+        stored = store.put(str(write(tmp_path / "m", b"0123456789")))
+        pull(store, stored, tmp_path / f"back-{id(store)}")
+        for start, length in ((0, 0), (4, 0), (10, None), (10, 0)):
+            assert b"".join(store.read(stored.digest, 10, start, length)) == b""
+    store = ArtifactStore(backend)
+    store.put_blob(digest_of(b""), b"")
+    assert b"".join(store.read(digest_of(b""), 0)) == b""
+
+
+def test_a_manifest_has_a_largest_size(store: ArtifactStore, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = Manifest((ManifestEntry("a", 1, digest_of(b"a")),)).canonical()
+    digest = digest_of(data)
+    store.put_blob(digest, data)
+    monkeypatch.setattr(store_module, "BYTES_LIMIT", len(data))
+    assert store.manifest_bytes(digest) == data
+    monkeypatch.setattr(store_module, "BYTES_LIMIT", len(data) - 1)
+    with pytest.raises(Corrupt, match=f"a manifest has at most {len(data) - 1} bytes"):
+        store.manifest_bytes(digest)
+    monkeypatch.undo()
+    _blob(root, digest).chmod(0o644)
+    _blob(root, digest).write_bytes(data.replace(b'"a"', b'"b"'))
+    with pytest.raises(Corrupt, match="its bytes do not match its SHA-256"):
+        store.manifest_bytes(digest)
+
+
+def test_a_store_in_a_folder_has_no_presigned_urls(store: ArtifactStore, root: Path) -> None:
+    with pytest.raises(BadInput) as caught:
+        store.presign(digest_of(b"x"), 60)
+    place = LocalBackend(root).place
+    assert caught.value.message == f"the artifact store {place} has no presigned URLs: it is not a bucket"
+    assert caught.value.hint == "serve without --direct, or keep the artifacts in a bucket"
+
+
+def test_a_claim_is_listed_as_unfinished_and_discarded_by_its_key(store: ArtifactStore) -> None:
+    uploader = Uploader("ada", ModelName("m"))
+    store.put_blob(digest_of(b"x"), b"x")
+    store.claims.add(uploader, digest_of(b"x"), 1)
+    (claim,) = store.unfinished()
+    assert claim.name.startswith(uploader.prefix)
+    store.discard(claim)
+    assert list(store.unfinished()) == []
+    assert store.has(digest_of(b"x"))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import ManifestEntry
-from mreg.domain.metrics import Verdict, exact, exact_arithmetic
+from mreg.domain.metrics import DIGITS_LIMIT, Verdict, exact, exact_arithmetic
 from mreg.domain.model import ArtifactKind, ModelArtifact, ModelVersion, Source
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput
@@ -273,3 +273,51 @@ def test_the_reasons_and_refusals_are_said_whole() -> None:
     with pytest.raises(BadInput) as caught:
         regressions(compared({}, {}), [Tolerance.parse("accuracy")])
     assert caught.value.hint == "they have: no metrics"
+
+
+LONG = "0." + "1" * (DIGITS_LIMIT - 2)
+PARAMETERS = [
+    ("1e-3", "0.001", True),
+    ("1", "1.0", True),
+    ("1", "2", False),
+    ("-0", "0", True),
+    ("True", "true", True),
+    ("FALSE", "false", True),
+    ("true", "false", False),
+    ("None", "null", True),
+    ("none", "NULL", True),
+    ("null", "", False),
+    ("Adam", "adam", False),
+    ("1", "true", False),
+    ("1 ", "1", False),
+    (LONG, LONG + "0", False),  # too long to be read as a number
+    ("0.10", "0.1" + "0" * (DIGITS_LIMIT - 3), True),
+    ("1e" + "9" * 30, "1e" + "9" * 29, False),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "same"), PARAMETERS)
+def test_parameters_are_compared_by_their_values(first: str, second: str, same: bool) -> None:
+    one, other = version(1, {}, parameters={"p": first}), version(2, {}, parameters={"p": second})
+    for left, right in ((one, other), (other, one)):
+        changes = compare_versions(left, right, directions={}).changes
+        assert [(row.group, row.name) for row in changes] == ([] if same else [("parameters", "p")])
+
+
+def test_a_parameter_that_one_version_lacks_is_a_difference_even_to_null() -> None:
+    one, other = version(1, {}, parameters={"p": "null"}), version(2, {})
+    assert [(row.first, row.second) for row in compare_versions(one, other, directions={}).changes] == [("null", None)]
+    assert [(row.first, row.second) for row in compare_versions(other, one, directions={}).changes] == [(None, "null")]
+
+
+def test_an_empty_folder_is_a_file_of_the_comparison() -> None:
+    found = compare_versions(
+        version(1, {}), version(2, {}), directions={}, first_files=["logs/", "same/"], second_files=["same/"]
+    )
+    assert [(row.name, row.first, row.second) for row in found.changes] == [("logs/", "empty folder", None)]
+
+
+def test_a_comparison_and_its_metrics_are_shown_in_one_line() -> None:
+    found = compared({"accuracy": 0.9, "loss": 1.0, "foo": 1}, {"accuracy": 0.8, "loss": 2.0, "foo": 1})
+    assert repr(found) == "<Comparison m@1 m@2 1 same, 2 worse>"
+    assert repr(found.metrics[0]) == "<MetricDifference accuracy 0.9 -> 0.8 worse>"

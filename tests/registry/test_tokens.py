@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -437,3 +439,28 @@ def test_a_new_token_has_defaults_and_a_time_of_its_own() -> None:
         with pytest.raises(BadInput, match="it is in the past") as caught:
             new_token("ci", expires=late, now=at)
         assert caught.value.hint == "write 12h, 90d, or a date or time, such as 2027-01-31 or 2027-01-31T12:00Z"
+
+
+DAMAGED = [
+    ("role", "READER"),
+    ("role", "owner"),
+    ("models", ""),
+    ("models", "a,,b"),
+    ("models", "a,a"),
+    ("models", "a,*"),
+    ("name", "a b"),
+    ("created_by", "a\nb"),
+    ("created_at", "never"),
+    ("expires_at", "never"),
+    ("last_used_at", "never"),
+    ("revoked_at", "never"),
+]
+
+
+@pytest.mark.parametrize(("column", "value"), DAMAGED)
+def test_a_token_of_a_damaged_row_is_an_error(registry: LocalRegistry, column: str, value: str) -> None:
+    made = registry.create_token("ci", models=("a", "b"), expires="9d")
+    with contextlib.closing(sqlite3.connect(registry.profile.catalog, isolation_level=None)) as raw:
+        raw.execute(f"UPDATE tokens SET {column} = ?", (value,))
+    with pytest.raises(mreg.Corrupt):
+        registry.find_tokens([made.token.digest])

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mreg.artifacts.store import ArtifactStore
+from mreg.artifacts.upload import Stored
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.domain.metadata import VersionMetadata
@@ -294,3 +296,23 @@ def test_a_blob_that_gc_removes_before_the_version_is_added_is_missing(
     with pytest.raises(BlobsMissing) as caught:
         uploads._stored(registry._session, M, artifact, again=True)
     assert caught.value.details == {"blobs": [str(digest_of(b"four"))], "count": 1}
+
+
+def test_the_blobs_are_looked_up_one_by_one_only_after_a_gc(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(registry, b"x")
+    real, looks = uploads._stored, list[bool]()
+
+    def counted(*words: Any, again: bool) -> Stored:
+        looks.append(again)
+        return real(*words, again=again)
+
+    def add(_session: object, _name: object, put: Callable[[], Stored], *_words: object, **_more: object) -> str:
+        assert put().digest == put().digest == put().digest == digest_of(b"x")  # as after two collections
+        return "added"
+
+    monkeypatch.setattr(uploads, "_stored", counted)
+    monkeypatch.setattr(uploads, "add_pushed", add)
+    assert commit(registry, b"x") == "added"  # type: ignore[comparison-overlap]
+    assert looks == [False, True, True]

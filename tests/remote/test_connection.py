@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from mreg import errors
 from mreg.remote import connection as connections
 from mreg.remote import response as responses
 from mreg.remote.connection import Connection
+from mreg.wire.protocol import OLDEST_API
 from tests.conftest import counted_pauses
 from tests.ways import TlsServer, make_certificates
 
@@ -764,3 +766,212 @@ def test_a_call_imports_neither_a_catalog_nor_another_http_library(fake: Serve) 
     heavy = {"sqlite3", "urllib3", "httpx", "requests", "urllib.request", "asyncio", "tempfile", "hashlib", "yaml"}
     assert not loaded & heavy
     assert not {name for name in loaded if name.startswith(("mreg.catalog", "mreg.server", "mreg.artifacts"))}
+
+
+# Idle connections, retries and answers at their limits
+
+
+class Line:
+    """A connection that is only kept and closed."""
+
+    sock = None
+
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_limited_number_of_connections_is_kept() -> None:
+    connection = Connection("http://127.0.0.1:9")
+    lines: list[Any] = [Line() for _ in range(connections.IDLE_LIMIT + 1)]
+    for line in lines:
+        connection._keep(line)
+    assert connections.IDLE_LIMIT == 16
+    assert [line for line, _ in connection._idle] == lines[:-1]
+    assert [line.closed for line in lines] == [0] * connections.IDLE_LIMIT + [1]
+    connection.close()
+    connection.close()
+    assert [line.closed for line in lines] == [1] * (connections.IDLE_LIMIT + 1)
+    late: Any = Line()
+    connection._keep(late)  # its answer was read after the registry was closed
+    assert (late.closed, connection._idle) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("age", "fresh", "used"),
+    [(19.9, False, True), (20.0, False, False), (2.9, True, True), (3.0, True, False), (19.9, True, False)],
+)
+def test_an_idle_connection_is_used_up_to_its_age(
+    monkeypatch: pytest.MonkeyPatch, age: float, fresh: bool, used: bool
+) -> None:
+    connection = Connection("http://127.0.0.1:9")
+    monkeypatch.setattr(connections, "_is_readable", lambda _line: False)
+    line: Any = Line()
+    connection._idle.append((line, 100.0))
+    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: 100.0 + age))
+    assert (connection._line(fresh=fresh) is line) is used
+    assert (line.closed, connection._idle) == (int(not used), [])
+
+
+def test_the_newest_connection_that_is_still_open_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection("http://127.0.0.1:9")
+    open_line: Any = Line()
+    closed_line: Any = Line()
+    monkeypatch.setattr(connections, "_is_readable", lambda line: line is closed_line)
+    older: Any = Line()
+    lines: list[Any] = [older, open_line, closed_line]
+    connection._idle.extend((line, time.monotonic()) for line in lines)
+    assert connection._line(fresh=True) is open_line
+    assert [line.closed for line in lines] == [0, 0, 1]
+    assert [line for line, _ in connection._idle] == [older]
+
+
+def test_a_child_process_does_not_use_the_connections_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = Connection("http://127.0.0.1:9")
+    monkeypatch.setattr(connections, "_is_readable", lambda _line: False)
+    line: Any = Line()
+    connection._idle.append((line, time.monotonic()))
+    pid = connection._process
+    monkeypatch.setattr(connections, "os", SimpleNamespace(getpid=lambda: pid + 1, environ={}))
+    other: Any = Line()
+    connection._keep(other)  # begun in the parent
+    assert other.closed == 1
+    assert connection._line(fresh=False) is not line
+    assert (line.closed, connection._idle, connection._process) == (0, [], pid + 1)
+    connection._keep(other)
+    assert connection._line(fresh=False) is other
+
+
+RETRY_AFTER = [("0", 0.0), ("1", 1.0), ("10", 10.0), ("11", 10.0), ("99999999", 10.0)]
+
+
+@pytest.mark.parametrize(("asked", "pause"), RETRY_AFTER)
+def test_the_pause_that_a_server_asks_for_has_a_limit(fake: Serve, asked: str, pause: float) -> None:
+    busy = BUSY.replace(b"Mreg-Api: 1", f"Mreg-Api: 1\r\nRetry-After: {asked}".encode())
+    with counted_pauses() as pauses, Connection(fake(busy, answer()).url) as connection:
+        assert connection.call("GET", "/models").result == 1
+    (found,) = pauses
+    assert pause <= found <= max(pause, connections.BACKOFF_SECONDS)
+
+
+@pytest.mark.parametrize("asked", ["", "-1", "1.5", "soon", "999999999", "Thu, 26 Nov 2026 22:00:00 GMT"])
+def test_a_busy_server_that_asks_for_no_pause_is_not_asked_again(fake: Serve, asked: str) -> None:
+    busy = BUSY.replace(b"Mreg-Api: 1", f"Mreg-Api: 1\r\nRetry-After: {asked}".encode())
+    server = fake(busy)
+    assert failure(server.url).details["refused"] == "busy"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", ["502", "504"])
+@pytest.mark.parametrize(("asked", "pause"), [("2", 2.0), ("99", 10.0), ("soon", 0.0)])
+def test_a_proxy_can_ask_for_a_pause(fake: Serve, status: str, asked: str, pause: float) -> None:
+    server = fake(answer(HTML, f"{status} x", "text/html", f"Retry-After: {asked}", api=None), answer())
+    with counted_pauses() as pauses, Connection(server.url) as connection:
+        assert connection.call("GET", "/models").result == 1
+    assert pauses[0] >= pause
+    assert pauses[0] == pause or pause == 0.0
+
+
+def test_pauses_double_with_each_attempt() -> None:
+    for attempt, longest in ((1, 0.25), (2, 0.5), (3, 1.0), (4, 2.0)):
+        found = [connections._backoff(attempt) for _ in range(200)]
+        assert longest / 2 <= min(found) < longest * 0.6
+        assert longest * 0.9 < max(found) <= longest
+
+
+@pytest.mark.parametrize("api", ["", "x", "-1", "1.0", "1" * 10, "\u0661".encode().decode("latin-1")])
+def test_an_answer_without_an_api_version_is_not_one_of_mreg(fake: Serve, api: str) -> None:
+    assert " is not a server of mreg: it answered 200 OK" in failure(fake(answer(api=api)).url).message
+
+
+def test_the_highest_api_version_has_nine_digits(fake: Serve) -> None:
+    with Connection(fake(answer(api="9" * 9)).url) as connection:
+        assert connection.call("GET", "/models").result == 1
+        assert connection.server_api == 999_999_999
+
+
+def test_an_object_store_needs_no_api_version(fake: Serve) -> None:
+    with Connection(fake(answer(b"bytes", api=None)).url, is_mreg=False) as connection:
+        with connection.request("GET", "/x") as response:
+            assert b"".join(response.chunks()) == b"bytes"
+        assert (connection.server_api, response.is_mreg) == (None, False)
+
+
+def test_a_version_that_every_server_has_is_not_asked_for(fake: Serve) -> None:
+    server = fake(answer(api="2"))
+    with Connection(server.url) as connection:
+        connection.require_api(OLDEST_API)
+        assert server.requests == []
+        connection.require_api(2)
+        connection.require_api(2)
+        assert len(server.requests) == 1
+        with pytest.raises(errors.Unavailable, match="it has API version 2, and 3 is needed") as caught:
+            connection.require_api(3)
+    assert caught.value.details == {"api": 2}
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length", "expected"),
+    [
+        ("GET", None, None, None),
+        ("HEAD", None, None, None),
+        ("DELETE", None, None, None),
+        ("POST", None, None, b"Content-Length: 0"),
+        ("PUT", b"", None, b"Content-Length: 0"),
+        ("DELETE", b"{}", None, b"Content-Length: 2"),
+        ("PUT", lambda: [b"abc"], 3, b"Content-Length: 3"),
+        ("PUT", list, 0, b"Content-Length: 0"),
+        ("PUT", lambda: [b"abc"], None, b"Transfer-Encoding: chunked"),
+    ],
+)
+def test_a_body_has_one_length(fake: Serve, method: str, body: Any, length: int | None, expected: bytes | None) -> None:
+    server = fake(answer(b"" if method == "HEAD" else OK))
+    with Connection(server.url) as connection, connection.request(method, "/x", body=body, length=length):
+        pass
+    framing = (b"content-length:", b"transfer-encoding:")
+    lines = [line for line in server.requests[0].split(b"\r\n") if line.lower().startswith(framing)]
+    assert lines == ([] if expected is None else [expected])
+
+
+def test_a_token_is_sent_to_this_machine_or_where_it_is_allowed(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = fake(answer())
+    monkeypatch.setenv("http_proxy", server.url)
+    with Connection("http://models.example", token=lambda: "mreg_secret", insecure=True) as connection:
+        connection.call("GET", "/models")
+    assert b"\r\nAuthorization: Bearer mreg_secret\r\n" in server.requests[0]
+    for token in (None, lambda: ""):
+        with Connection(server.url, token=token) as connection:
+            connection.call("GET", "/models")
+        assert b"Authorization" not in server.requests[-1]
+
+
+def test_a_request_that_cannot_be_repeated_and_a_second_attempt_need_a_fresh_connection(
+    fake: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    real = Connection._line
+
+    def spy(self: Connection, *, fresh: bool) -> Any:
+        asked.append(fresh)
+        return real(self, fresh=fresh)
+
+    monkeypatch.setattr(Connection, "_line", spy)
+    for method, repeatable, expected in (
+        ("GET", None, [False, True]),
+        ("POST", True, [False, True]),
+        ("POST", None, [True, True]),
+        ("GET", False, [True, True]),
+    ):
+        with counted_pauses(), Connection(fake(BUSY_LATER, answer()).url) as connection:
+            connection.call(method, "/models", repeatable=repeatable)
+        assert asked == expected, (method, repeatable)
+        asked.clear()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_server_has_ten_seconds_to_accept_a_connection(scheme: str) -> None:
+    with Connection(f"{scheme}://models.example:8443/mreg") as connection:
+        line = connection._new_line()
+        assert (line.host, line.port, line.timeout) == ("models.example", 8443, 10.0)

@@ -15,7 +15,7 @@ from mreg.registry.local import LocalRegistry
 from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
 from mreg.server import guard
-from mreg.server.access import Access, Client
+from mreg.server.access import Access, Client, Unreadable
 from mreg.server.guard import API_POLICY, PAGE_POLICY, SINGLE_HEADERS, Caller, Guard
 from mreg.server.problems import Refused
 from mreg.server.settings import BODY_LIMIT, ServerSettings
@@ -539,6 +539,87 @@ def test_a_client_that_is_silent_in_a_body_gets_408_and_other_cancellations_pass
     assert caught.value.detail == "no data for 60 seconds"
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(run(silent=False))
+
+
+BLOB, LIMIT = "/models/a%2Fb/blobs/sha256:00", BODY_LIMIT + 7
+LIMITS = [
+    ("POST", "/models/m/versions", "", LIMIT),
+    ("POST", "/models/m/versions", "multipart/form-data; boundary=x", LIMIT),
+    ("POST", "/models/m/versions", "application/json", BODY_LIMIT),
+    ("POST", "/models/m/versions", "application/json; charset=utf-8", BODY_LIMIT),
+    ("PUT", "/models/m/versions", "", BODY_LIMIT),
+    ("POST", "/models/m/versions/1", "", BODY_LIMIT),
+    ("POST", "/models/a/b/versions", "", BODY_LIMIT),
+    ("POST", "/import", "", LIMIT),
+    ("POST", "/import/x", "", BODY_LIMIT),
+    ("PUT", BLOB, "", LIMIT),
+    ("PUT", BLOB, "application/json", LIMIT),
+    ("PATCH", BLOB, "", LIMIT),
+    ("POST", BLOB, "", BODY_LIMIT),
+    ("PUT", f"{BLOB}/x", "", BODY_LIMIT),
+    ("POST", "/models/m/blobs", "", LIMIT),
+    ("PUT", "/models/m/blobs", "", BODY_LIMIT),
+    ("POST", "/models/m/blobs/missing", "application/json", BODY_LIMIT),
+    ("POST", "/gc", "application/json", 64 << 20),
+    ("POST", "/gc/x", "application/json", BODY_LIMIT),
+    ("POST", "/models", "application/json", BODY_LIMIT),
+]
+
+
+@pytest.mark.parametrize("prefix", ["", "/mreg"])
+@pytest.mark.parametrize(("method", "path", "content_type", "limit"), LIMITS)
+def test_the_limit_of_a_body_is_that_of_its_route(
+    method: str, path: str, content_type: str, limit: int, prefix: str
+) -> None:
+    headers = {"content_type": content_type} if content_type else {}
+    settings = ServerSettings(upload_limit=LIMIT, root_path=prefix)
+    for length in (limit, limit + 1):
+        scope = scope_of(prefix + path, method, content_length=str(length), **headers)
+        taken: list[bool] = []
+
+        async def app(_scope: Message, receive: Any, send: Any, taken: list[bool] = taken) -> None:
+            try:
+                await receive()
+                taken.append(True)
+            except Refused as refused:
+                assert (refused.status_code, refused.code) == (413, "too_large")
+                taken.append(False)
+
+        ask(app, scope, part(), settings=settings)
+        assert taken == [length == limit], length
+
+
+@pytest.mark.parametrize(
+    ("api", "status"),
+    [("", 200), ("1", 200), ("2", 200), ("999999999999", 200), ("0", 400), ("-1", 400), ("x", 400), ("1.5", 400)],
+)
+def test_a_client_of_an_api_version_that_is_not_served_any_more_is_refused(api: str, status: int) -> None:
+    sent, _ = ask(answering, scope_of(**{"mreg-api": api}), part())
+    assert sent[0]["status"] == status
+    if status == 400:
+        assert b'"code":"client_too_old"' in sent[1]["body"]
+        assert b"this server needs a client with API version 1 or later; the client has '" in sent[1]["body"]
+        assert b'"hint":"install mreg ' in sent[1]["body"]
+
+
+def test_a_client_is_asked_to_come_back_while_the_tokens_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unreadable(_access: Access, _secret: str) -> Client | None:
+        raise Unreadable("cannot read /srv/secret/catalog.db")
+
+    monkeypatch.setattr(Access, "client", unreadable)
+    sent, _ = ask(answering, scope_of(), part())
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"retry-after"]) == (503, b"5")
+    assert b'"detail":"the server cannot read its tokens"' in sent[1]["body"]
+    assert b"secret" not in sent[1]["body"]
+    for path in ("/healthz", "/readyz"):  # these need no token
+        assert ask(answering, scope_of(path), part())[0][0]["status"] == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_only_the_whole_path_of_a_check_is_public(path: str) -> None:
+    settings = ServerSettings(tokens=(new_token("ci").token,), root_path="/mreg")
+    for given, status in ((path, 200), (f"/mreg{path}", 200), (f"{path}/", 401), (f"/x{path}", 401), (path[:-1], 401)):
+        assert ask(answering, scope_of(given), part(), settings=settings)[0][0]["status"] == status, given
 
 
 @pytest.mark.parametrize("where", ["route", "guard"])

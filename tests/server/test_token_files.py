@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -223,3 +224,53 @@ def test_a_request_keeps_its_token_while_the_file_has_it_with_that_role_or_is_br
             found = {role: read.still_has(token("a", Role.parse(role), 0)) for role in kept}
             assert found == kept, (line, text)
             assert not read.still_has(token("a", Role.READER, 1))
+
+
+def test_a_request_keeps_its_token_only_while_the_file_limits_it_no_further(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    limited, whole = (
+        Token(name="a", role=Role.READER, digest=Digest.parse(DIGESTS[0]), models=m) for m in (("m",), ())
+    )
+    for models, kept in (("", (True, True)), ("models=*", (True, True)), ("models=m", (True, False))):
+        file.write_text(f"a reader {DIGESTS[0]} {models}\n")
+        read = TokenFile(str(file), print)
+        assert (read.still_has(limited), read.still_has(whole)) == kept, models
+    file.write_text(f"a reader {DIGESTS[0]} models=n\n")
+    assert not read.still_has(limited)
+    file.write_text(f"b reader {DIGESTS[1]}\n")
+    assert not read.still_has(limited)
+
+
+LIMITED_LINES = {
+    "models=team-a/*,x": (("team-a/*", "x"), None),
+    "expires=2999-01-31": ((), datetime(2999, 1, 31, tzinfo=UTC)),
+    "expires=2999-01-31T02:00+02:00 models=x": (("x",), datetime(2999, 1, 31, tzinfo=UTC)),
+    "models=*": ((), None),
+}
+
+
+@pytest.mark.parametrize("words", LIMITED_LINES)
+def test_a_line_limits_its_token(words: str) -> None:
+    (found,) = parse_tokens(f"a reader {DIGESTS[0]} {words}", "F")
+    assert (found.models, found.expires) == LIMITED_LINES[words]
+
+
+BAD_LIMITS = {
+    "models=": "F, line 1: invalid models",
+    "models=a,,b": "F, line 1: invalid models",
+    "expires=": "F, line 1: invalid expiry",
+    "expires=soon": "F, line 1: invalid expiry",
+    "expires=3500-01-01": "F, line 1: invalid expiry",
+    "models": "F, line 1: invalid token",
+    "=x": "F, line 1: invalid token",
+    "role=admin": "F, line 1: invalid token",
+    "models=a models=b": "F, line 1: invalid token",
+    "expires=2999-01-31 expires=2999-01-31": "F, line 1: invalid token",
+}
+
+
+@pytest.mark.parametrize("words", BAD_LIMITS)
+def test_a_limit_that_is_not_valid_is_refused_and_not_shown(words: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        parse_tokens(f"a reader {DIGESTS[0]} {words}", "F")
+    assert (caught.value.message, caught.value.hint) == (BAD_LIMITS[words], LINE_HINT)
