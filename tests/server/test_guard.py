@@ -550,7 +550,7 @@ def test_an_unexpected_failure_has_the_headers_of_every_response(where: str, mon
         monkeypatch.setattr(Guard, "_check", failing)
     sent: list[Message] = []
 
-    async def send(message: Message) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
     async def receive() -> Message:
@@ -572,7 +572,7 @@ def test_a_failure_after_the_beginning_of_a_response_adds_nothing_to_it() -> Non
 
     sent: list[Message] = []
 
-    async def send(message: Message) -> None:
+    async def send(message: Any) -> None:
         sent.append(message)
 
     async def receive() -> Message:
