@@ -224,3 +224,25 @@ def test_a_push_to_a_server_with_a_full_disk_says_so_and_continues_later(
     registry.pull(version, "back.bin")
     assert Path("back.bin").read_bytes() == Path("model.bin").read_bytes()
     assert count(registry, name) == 1
+
+
+def test_a_push_to_a_server_without_its_object_store_says_so_and_continues_later(
+    proxy: Proxy, people: Path, tmp_path: Path
+) -> None:
+    """The proxy is between the server and its bucket."""
+    large = write(6 << 20)
+    names = ("MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
+    with (
+        serving(tmp_path, {name: os.environ[name] for name in names}) as served,
+        mreg.open_registry(server=served.url, token=served.secrets["ada"]) as registry,
+    ):
+        proxy.stop()
+        with pytest.raises(mreg.Unavailable) as raised:
+            registry.push("model.bin", name="m")
+        assert os.environ["MREG_ENDPOINT_URL"].partition("//")[2] in raised.value.message
+        with pytest.raises(mreg.NotFound):
+            registry.model("m")
+        proxy.start()
+        version = registry.push("model.bin", name="m")
+        registry.pull(version, "back.bin")
+        assert (Path("back.bin").read_bytes(), count(registry, "m")) == (large, 1)
