@@ -30,11 +30,14 @@ class Proxy:
         cut_down_after: The same of bytes towards the client.
         cut_with_end: A cut towards the client is the end of the connection, as if the server closed it; no reset.
         cut_for_good: After a cut every further connection breaks at once.
+        when_up: Bytes towards the server, and what to do once when they have been passed on.
+        when_down: The same of bytes towards the client.
         answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
         lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
         flip: Whether one bit of the body of a request, by its first line, is to arrive changed.
         flipped: First lines of the requests whose bodies were changed.
         silent: Takes what it is sent, and neither passes it on nor answers.
+        passing: Set unless new connections wait, as in front of a server that is being restarted.
         head: What came last towards the server: at a request, its head.
         requests: First lines of all requests passed on or answered; EXEC for a transaction of Redis.
         up: Bytes passed on towards the server.
@@ -47,6 +50,10 @@ class Proxy:
         self.cut_up_after: int | None = None
         self.cut_down_after: int | None = None
         self.cut_for_good = self.cut_with_end = False
+        self.when_up: tuple[int, Callable[[], None]] | None = None
+        self.when_down: tuple[int, Callable[[], None]] | None = None
+        self.passing = threading.Event()
+        self.passing.set()
         self.answer: Callable[[str], tuple[str, str, str] | None] = lambda _line: None
         self.lose_answer: Callable[[str], bool] = lambda _line: False
         self.flip: Callable[[str], bool] = lambda _line: False
@@ -91,6 +98,7 @@ class Proxy:
         """Pass everything on again."""
         with self._lock:
             self.cut_up_after = self.cut_down_after = None
+            self.when_up = self.when_down = None
             self.cut_for_good = self.cut_with_end = self.broken = False
             self.delay = 0.0
             self.silent = False
@@ -109,6 +117,7 @@ class Proxy:
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        self.passing.wait()
         server = None if self.broken else self._connect()
         if server is None:
             _reset(client)
@@ -126,6 +135,8 @@ class Proxy:
         with self._lock:
             self._open -= {client, server}
         for one in (client, server):
+            with contextlib.suppress(OSError):  # a thread that still reads would keep it open
+                one.shutdown(socket.SHUT_RDWR)
             one.close()
 
     def _connect(self) -> socket.socket | None:
@@ -199,11 +210,23 @@ class Proxy:
                         _reset(one)
             if way == "up":
                 self.up += len(data)
+                now, self.when_up = _due(self.when_up, self.up)
             else:
                 self.down += len(data)
+                now, self.when_down = _due(self.when_down, self.down)
         if data:
             to.sendall(data)
+        now()
         return not cut
+
+
+def _due(
+    when: tuple[int, Callable[[], None]] | None, passed: int
+) -> tuple[Callable[[], None], tuple[int, Callable[[], None]] | None]:
+    """Return what is to be done now, and what remains to be done."""
+    if when is None or passed < when[0]:
+        return lambda: None, when
+    return when[1], None
 
 
 def _request_lines(data: bytes) -> Iterator[str]:

@@ -15,7 +15,7 @@ from mreg.testing.registry import USERS
 from tests.conftest import ROOT
 
 
-@dataclass(frozen=True)
+@dataclass
 class Serving:
     """A running server.
 
@@ -29,12 +29,21 @@ class Serving:
     variables: Mapping[str, str]
     process: subprocess.Popen[bytes]
     log: Path
+    words: tuple[str, ...] = ()
+
+    def kill(self) -> None:
+        """Kill the server with SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        """Start the server again after a kill, at the same URL."""
+        self.process, self.url = _start(self.log.parent, self.variables, self.url.rpartition(":")[2], self.words)
 
 
 @contextmanager
 def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator[Serving]:
     """Start a server over the store that the variables name, and stop it at the end."""
-    environment = {**os.environ, **variables, "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONPATH": str(ROOT)}
     made, lines = {}, []
     for user in USERS:
         made[user], line = token(user, "admin")
@@ -42,10 +51,22 @@ def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator
     tokens = folder / "tokens"
     tokens.write_text("\n".join(lines) + "\n")
     tokens.chmod(0o600)
+    process, url = _start(folder, variables, "0", words)
+    found = Serving(url, made, variables, process, folder / "log", words)
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+def _start(
+    folder: Path, variables: Mapping[str, str], port: str, words: tuple[str, ...]
+) -> tuple[subprocess.Popen[bytes], str]:
+    environment = {**os.environ, **variables, "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONPATH": str(ROOT)}
     log = folder / "log"
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mreg", "serve", "--port", "0", "--token-file", str(tokens), *words],
+            [sys.executable, "-m", "mreg", "serve", "--port", port, "--token-file", str(folder / "tokens"), *words],
             stdout=stream,
             stderr=stream,
             env=environment,
@@ -56,10 +77,11 @@ def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator
             assert process.poll() is None, log.read_text()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=0.05)
-        yield Serving(match[1], made, variables, process, log)
-    finally:
+    except BaseException:
         process.kill()
         process.wait()
+        raise
+    return process, match[1]
 
 
 def token(name: str, role: str) -> tuple[str, str]:

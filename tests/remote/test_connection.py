@@ -532,14 +532,35 @@ def test_a_slow_answer_has_a_limit(fake: Serve, monkeypatch: pytest.MonkeyPatch)
 # The token
 
 
-def test_the_token_is_sent_to_its_own_origin_only(fake: Serve) -> None:
-    other = fake(answer())
-    server = fake(answer(b"", "307 Temporary Redirect", "", f"Location: {other.url}/models"))
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
+@pytest.mark.parametrize("to", ["another origin", "the same origin", "a path"])
+def test_no_redirect_is_followed(fake: Serve, status: int, method: str, to: str) -> None:
+    other, redirect = fake(answer()), bytearray()
+    server = fake(lambda client: client.sendall(redirect))
+    place = {"another origin": f"{other.url}/models", "the same origin": f"{server.url}/other", "a path": "/other"}[to]
+    redirect += answer(b"", f"{status} Moved", "", f"Location: {place}")
     with Connection(server.url, token=lambda: "mreg_secret") as connection, pytest.raises(errors.Unavailable) as caught:
-        connection.call("GET", "/models")
+        connection.request(method, "/models", body=b"x", repeatable=True)
+    assert len(server.requests) == 1
     assert b"Authorization: Bearer mreg_secret\r\n" in server.requests[0]
     assert other.requests == []
+    assert caught.value.message == f"{server.url} redirects to '{place}'"
     assert "mreg_secret" not in str(caught.value)
+
+
+def test_a_redirect_from_tls_to_none_is_not_followed(
+    fake: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, certificate, key = make_certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    other = fake(answer())
+    server = fake(answer(b"", "307 Temporary Redirect", "", f"Location: {other.url}/models"))
+    tls = TlsServer(server.port, certificate, key)
+    with Connection(tls.endpoint, token=lambda: "mreg_secret") as connection, pytest.raises(errors.Unavailable):
+        connection.call("GET", "/models")
+    assert (len(server.requests), other.requests) == (1, [])
+    tls.stop()
 
 
 def test_the_token_is_not_sent_without_tls_to_another_machine() -> None:
