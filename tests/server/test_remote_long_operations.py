@@ -75,7 +75,9 @@ def test_verify_raises_the_same_as_locally(over: RemoteRegistry, filled: LocalRe
 def test_the_other_examinations_return_the_same_as_locally(over: RemoteRegistry, filled: LocalRegistry) -> None:
     assert over.verify_audit() == filled.verify_audit()
     assert over.examine() == filled.examine()
-    assert [check.name for check in over.check()] == ["reach the server", *(check.name for check in filled.check())]
+    first, *others = [check.name for check in over.check()]
+    assert first == "reach the server"
+    assert others[-len(filled.check()) :] == [check.name for check in filled.check()]
     with pytest.raises(BadInput, match="sample must be above 0"):
         over.verify(sample=0)
 
