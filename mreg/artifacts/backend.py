@@ -299,7 +299,11 @@ class ResumableFile(StagedBlob):
     @property
     @abc.abstractmethod
     def identity(self) -> tuple[int, int, int]:
-        """A value that changes when another process writes to the file."""
+        """A value that changes when another process writes to the file after `mark`."""
+
+    @abc.abstractmethod
+    def mark(self) -> tuple[int, int, int] | None:
+        """Return an identity that no other content of the file has; None if the store cannot make one."""
 
     @abc.abstractmethod
     def chunks(self) -> Iterator[bytes]:

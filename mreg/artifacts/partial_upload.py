@@ -47,8 +47,11 @@ class HashStates:
 
     def keep(self, file: ResumableFile, state: hashlib._Hash) -> None:
         """Remember the hash of the bytes of a file."""
+        identity = file.mark()
+        if identity is None:
+            return
         with self._lock:
-            self._states[file.path] = file.identity, state
+            self._states[file.path] = identity, state
             while len(self._states) > _STATES_LIMIT:
                 del self._states[next(iter(self._states))]
 

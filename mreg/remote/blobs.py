@@ -238,6 +238,10 @@ class _Upload(ContinuedUpload):
                     arrived = self._size  # the answer to the last piece was lost
                 if arrived > offset:
                     failures = 0
+            else:
+                failures = 0 if arrived > offset else failures + 1
+            if failures == ATTEMPTS:
+                raise unexpected_answer(200, self._blobs.url, "it takes none of the bytes that are sent")
             advance(arrived - offset)
             offset = arrived
         return True

@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from mreg.server.problems import Refused
+
+if TYPE_CHECKING:
+    from starlette.types import Scope
+
+    from mreg.server.guard import Caller
+
+
+def client_of(scope: Scope) -> str:
+    """Return the name of the client of a request; empty on a server without tokens."""
+    caller: Caller = scope["mreg.caller"]
+    return caller.name if caller.token is not None else ""
 
 
 class ConcurrencyLimit:

@@ -19,7 +19,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.paths import is_project_file
 from mreg.errors import MregError
 from mreg.registry.local import LocalRegistry
-from mreg.server.concurrency import ConcurrencyLimit
+from mreg.server.concurrency import ConcurrencyLimit, client_of
 from mreg.server.problems import Refused
 from mreg.server.settings import DIRECT_SECONDS
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PIECE_BYTES = 256 << 10
 """Size of one write; it stays in memory while the client does not read."""
 
-DOWNLOADS = ConcurrencyLimit("downloads", 128)
+DOWNLOADS = ConcurrencyLimit("downloads", 128, each=64)
 """Each download holds a few megabytes."""
 
 NAME_BYTES = 240
@@ -293,7 +293,7 @@ class FileResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the chunks while the client is connected."""
         try:
-            with DOWNLOADS.slot():
+            with DOWNLOADS.slot(client_of(scope)):
                 await self._send(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):

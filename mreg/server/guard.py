@@ -37,6 +37,7 @@ PUBLIC_PATHS = ("/healthz", "/readyz")
 SINGLE_HEADERS = (
     *(b"host", b"origin", b"referer", b"authorization", b"content-type"),
     *(b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest"),
+    *(b"idempotency-key", b"upload-offset", b"upload-length", b"content-encoding", b"range"),
 )
 """Headers that must not be repeated: a proxy might read the other one."""
 

@@ -26,7 +26,7 @@ from starlette.responses import Response
 
 from mreg.domain.text import printable_json
 from mreg.errors import MregError
-from mreg.server.concurrency import ConcurrencyLimit
+from mreg.server.concurrency import ConcurrencyLimit, client_of
 from mreg.server.download import disconnected
 from mreg.server.envelopes import collected, envelope_of
 from mreg.server.guard import BEARER
@@ -69,7 +69,7 @@ class Operations:
     """The long operations of one server, which are stopped when the server is."""
 
     def __init__(self) -> None:
-        self._limit = ConcurrencyLimit("long operations", OPERATIONS)
+        self._limit = ConcurrencyLimit("long operations", OPERATIONS, each=OPERATIONS - 1)
         self._threads = CapacityLimiter(OPERATIONS)
         self._running: set[Operation[Any]] = set()
         self._stopping = False
@@ -89,7 +89,7 @@ class Operations:
         """
         if self._stopping:
             raise _stopping()
-        with self._limit.slot():
+        with self._limit.slot(operation.client):
             self._running.add(operation)
             try:
                 yield self._threads
@@ -107,6 +107,7 @@ class Operation(Generic[T]):
 
     Attributes:
         registry: The registry of the caller; its notices become events.
+        client: Name of the client; empty on a server without tokens.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Operation(Generic[T]):
     ) -> None:
         self._around = around
         self.registry: LocalRegistry = registry_of(request, self._notice)
+        self.client = client_of(request.scope)
         self._request = request
         self._work = work
         self._notices: deque[str] = deque()

@@ -10,18 +10,15 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import anyio
 from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
 from mreg.errors import MregError
-from mreg.server.concurrency import ConcurrencyLimit
+from mreg.server.concurrency import ConcurrencyLimit, client_of
 from mreg.server.problems import Refused
-
-if TYPE_CHECKING:
-    from mreg.server.guard import Caller
 
 T = TypeVar("T")
 
@@ -34,8 +31,7 @@ UPLOADS = ConcurrencyLimit("uploads", 64, each=32)
 
 def upload_slot(request: Request) -> AbstractContextManager[None]:
     """Return a slot of `UPLOADS` for the client of a request."""
-    caller: Caller = request.scope["mreg.caller"]
-    return UPLOADS.slot(caller.name if caller.token is not None else "")
+    return UPLOADS.slot(client_of(request.scope))
 
 
 def is_json(content_type: str) -> bool:

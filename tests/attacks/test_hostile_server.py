@@ -45,6 +45,24 @@ class Liar:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
+            def do_HEAD(self) -> None:
+                self.do_PATCH()
+
+            def do_POST(self) -> None:
+                """Say that every blob must be sent."""
+                sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                needed = [{"digest": blob["digest"], "method": "server"} for blob in sent["blobs"]]
+                send(self, json.dumps({**liar.envelope, "result": needed}).encode(), MEDIA)
+
+            def do_PATCH(self) -> None:
+                """Take the bytes, and say that none arrived."""
+                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                self.send_response(200)
+                for name in ("Upload-Offset", "Content-Length"):
+                    self.send_header(name, "0")
+                self.send_header("Mreg-Api", "1")
+                self.end_headers()
+
             def do_GET(self) -> None:
                 if "/blobs" in self.path:
                     liar.blob(self)
@@ -198,3 +216,11 @@ def test_a_manifest_with_a_path_elsewhere_is_refused(liar: Liar, registry: Local
         error = pull(liar)
         assert isinstance(error, (mreg.Corrupt, mreg.BadInput)), (path, error)
         assert "\x1b" not in error.message
+
+
+@pytest.mark.parametrize("liar", ["file"], indirect=True)
+def test_a_push_to_a_server_that_keeps_no_byte_ends(liar: Liar) -> None:
+    Path("large.bin").write_bytes(b"l" * (5 << 20))
+    with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
+        remote.push("large.bin", name="m")
+    assert "it takes none of the bytes that are sent" in raised.value.message

@@ -428,7 +428,8 @@ def test_a_body_of_one_model_changes_no_other(server: Served) -> None:
     for version in ("other@1", "other:1", "other/1", "models:/other/1"):
         for method, path, key in (("PUT", "aliases/zed", "version"), ("POST", "rollback", "to")):
             answer = server.ask(method, f"/models/classifier/{path}", json={key: version})
-            assert (answer.status_code, answer.json()["code"]) == (400, "bad_input"), version
+            refused = {(400, "bad_input"), (409, "not_allowed")} if key == "to" else {(400, "bad_input")}
+            assert (answer.status_code, answer.json()["code"]) in refused, version
     assert server.get("/models/other").json()["aliases"] == {}
 
 
