@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         ApprovalMissing,
         BadInput,
         BadProfile,
+        BlobsMissing,
         Conflict,
         Corrupt,
         DamagedBundle,
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
         MregError,
         NotAllowed,
         NotFound,
+        OutsideScope,
         Unavailable,
         Unchanged,
     )
@@ -101,6 +103,7 @@ if TYPE_CHECKING:
         Upgrade,
         Verification,
     )
+    from mreg.results.uploads import NeededBlob, UploadState
 
 __version__ = "0.1.0"
 
@@ -113,6 +116,7 @@ __all__ = [
     "BadInput",
     "BadProfile",
     "BlobProblem",
+    "BlobsMissing",
     "BundleContents",
     "BundledModel",
     "BundledVersion",
@@ -169,9 +173,11 @@ __all__ = [
     "ModelVersion",
     "ModelVersions",
     "MregError",
+    "NeededBlob",
     "NewToken",
     "NotAllowed",
     "NotFound",
+    "OutsideScope",
     "Page",
     "PendingApproval",
     "Plan",
@@ -200,6 +206,7 @@ __all__ = [
     "Unavailable",
     "Unchanged",
     "Upgrade",
+    "UploadState",
     "Verdict",
     "Verification",
     "VersionMetadata",
@@ -234,6 +241,7 @@ _HOMES = {
         "ApprovalMissing",
         "BadInput",
         "BadProfile",
+        "BlobsMissing",
         "Conflict",
         "Corrupt",
         "DamagedBundle",
@@ -244,6 +252,7 @@ _HOMES = {
         "MregError",
         "NotAllowed",
         "NotFound",
+        "OutsideScope",
         "Unavailable",
         "Unchanged",
     ),
@@ -278,6 +287,7 @@ _HOMES = {
         "Upgrade",
         "Verification",
     ),
+    "mreg.results.uploads": ("NeededBlob", "UploadState"),
 }
 """The names of the API by the module that defines them."""
 

@@ -53,25 +53,30 @@ _STORE = "tests/artifacts/test_store.py"
 _WINDOWS = "tests/portability/test_without_posix.py::test_a_file_is_pushed_pulled_and_replaced"
 _STDOUT = "tests/integration/test_bucket.py::test_a_file_goes_to_standard_output_after_it_was_verified"
 
+_DECISIONS = (
+    "tests/hooks/test_hooks.py::test_a_decision_says_the_state_after_the_hooks "
+    "tests/hooks/test_hooks.py::test_a_decision_on_a_version_that_a_hook_deletes_is_as_it_was_made"
+)
 _TOKENS = "tests/attacks/test_tokens.py::test_a_warning_about_a_token_file_is_logged_once"
 
 MODULES = {
     "domain/policy": f"tests/domain/test_policy.py {_POLICY}",
     "domain/gates": f"tests/domain/test_policy.py tests/domain/test_directions.py {_POLICY}",
     "domain/transition": f"tests/domain/test_transition.py {_LIFE}",
-    "domain/comparison": "tests/domain/test_comparison.py tests/registry/test_queries.py",
+    "results/comparison": "tests/registry/test_comparison.py tests/registry/test_queries.py",
+    "registry/compare": "tests/registry/test_comparison.py tests/registry/test_queries.py",
     "domain/names": f"tests/domain/test_names.py {_PUSH} tests/attacks/test_alias_case.py",
     "registry/admission": f"{_POLICY} {_LIFE}",
-    "registry/approve": f"{_POLICY} {_LIFE}",
+    "registry/approve": f"{_POLICY} {_LIFE} {_DECISIONS}",
     "registry/promote": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
     "registry/stage_changes": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
     "registry/references": f"tests/registry/test_references.py {_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
-    "registry/storing": f"tests/upkeep/test_gc.py {_PUSH}",
+    "registry/storing": f"tests/upkeep/test_gc.py {_PUSH} tests/registry/test_places.py",
     "registry/gc": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
-    "catalog/reader": f"{_CATALOG} tests/registry/test_queries.py {_LIFE} {_POLICY}",
+    "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py {_LIFE} {_POLICY}",
     "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
     "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
     "artifacts/placing": f"{_PULL} {_STORE}",
@@ -79,6 +84,10 @@ MODULES = {
     "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py {_STDOUT}",
     "server/guard": "tests/server/test_guard.py",
     "server/tokens": f"tests/server/test_token_files.py {_TOKENS}",
+    "server/proxy": "tests/server/test_proxy.py",
+    "registry/tokens": "tests/registry/test_tokens.py",
+    "registry/uploads": "tests/registry/test_uploads.py",
+    "catalog/tokens": f"tests/registry/test_tokens.py {_CATALOG}",
 }
 """Tests that use a module; of a module of the server, those that need no server."""
 

@@ -23,7 +23,7 @@ END = bytes(2 * BLOCK)
 PADDING_LIMIT = 20 * BLOCK
 """Maximum number of zeros after the end; tar programs pad archives to this size."""
 
-AGAIN = "export or copy the bundle again"
+AGAIN = "make or copy the bundle again"
 """Hint for damaged bundles."""
 
 _OCTAL_LIMIT = 8**11
@@ -128,7 +128,7 @@ class TarReader:
         start = self._stream.read(len(name))
         self._stream.seek(0)
         if start != name.encode()[: len(start)]:
-            raise BadInput(f"{quoted(self._path, 200)} is not a bundle", hint="use a bundle that mreg export wrote")
+            raise BadInput(f"{quoted(self._path, 200)} is not a bundle", hint="use a bundle, the file of an export")
 
     def chunks(self, size: int) -> Iterator[bytes]:
         """Yield the bytes of the current member, and check its padding.
@@ -213,7 +213,7 @@ def _size_in(block: bytes, name: str) -> int:
     if not any(block):
         raise Corrupt(f"the bundle ends before {name}", hint=AGAIN)
     if not block[257:262] == b"ustar":
-        raise BadInput(f"not a bundle: {name} not found in its place", hint="use a bundle that mreg export wrote")
+        raise BadInput(f"not a bundle: {name} not found in its place", hint="use a bundle, the file of an export")
     # The checksum covers the header with blanks in the checksum field.
     if block[148:156] != b"%06o\0 " % (sum(block) - sum(block[148:156]) + 8 * 32):
         raise Corrupt(f"the header of {name} in the bundle is damaged", hint=AGAIN)
@@ -242,7 +242,7 @@ def _opened(path: str) -> BinaryIO:
         raise _unreadable(path, error) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise BadInput(f"{quoted(path, 200)} is not a file", hint="use a bundle that mreg export wrote")
+        raise BadInput(f"{quoted(path, 200)} is not a file", hint="use a bundle, the file of an export")
     return os.fdopen(descriptor, "rb")
 
 

@@ -76,7 +76,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
         "export": ("bundle", "export", "Export a version or a model as a bundle."),
         "import": ("bundle", "import_versions", "Import versions from a bundle, MLflow or Hugging Face."),
         "serve": ("serve", "serve", "Serve the registry over HTTP."),
-        "token": ("tokens", "TOKEN_COMMANDS", "Create, list and revoke tokens for clients of mreg serve."),
+        "token": ("tokens", "TOKEN_COMMANDS", "Create, list and revoke tokens of clients."),
     },
     "Configuration": {
         "init": ("profiles", "init", "Create a project file (mreg.yaml)."),
@@ -127,7 +127,7 @@ GROUPS = {
     Examples:
       mreg catalog copy --from-profile local --to-profile team
     """,
-    "token": """Create, list and revoke tokens for clients of mreg serve.
+    "token": """Create, list and revoke tokens of clients.
 
     A token has a name, a role, and optionally the models that it is limited to and an expiry. Tokens are in the
     catalog, so every server of the registry accepts and refuses them at once. Each change is an event.

@@ -117,7 +117,7 @@ def _read_token(address: Address, *, piped: bool) -> str:
         return data.decode("utf-8", "replace")
     from getpass import getpass
 
-    return getpass(f"token for {address}: ", stream=sys.stderr)
+    return getpass(f"token for {address}: ")
 
 
 def _profile(address: Address) -> Profile:

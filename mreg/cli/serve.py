@@ -107,8 +107,8 @@ def serve(
     Examples:
       mreg serve
       mreg serve --read-only --port 8080
-      mreg token create admin --role admin && mreg serve --host 0.0.0.0 --allow-host models.example
-      mreg serve --root-path /mreg --trusted-proxy 127.0.0.1 --allow-host models.example
+      mreg serve --host 0.0.0.0 --allow-host models.example
+      mreg serve --root-path /mreg --trusted-proxy 127.0.0.1
     """
     run = invocation_of(ctx)
     listen_port = whole_number(ctx, "--port", port, least=0, most=65535)

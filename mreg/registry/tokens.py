@@ -158,9 +158,7 @@ def _matches(pattern: str, other: str) -> bool:
             reached = set(range(min(reached), len(other) + 1))
         else:
             reached = {
-                at + 1
-                for at in reached
-                if at < len(other) and (other[at] == sign or (sign == "?" and other[at] != "*")) and other[at] != "*"
+                at + 1 for at in reached if at < len(other) and other[at] != "*" and (sign == "?" or other[at] == sign)
             }
         if not reached:
             return False

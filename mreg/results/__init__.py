@@ -63,7 +63,7 @@ class Page(tuple[T, ...], Tabular):
 SUBJECTS = ("bundles", "changes", "comparison", "configuration", "deployments", "evaluations", "files", "history",
             "imports", "lineage", "models", "policies", "profiles", "reasons", "tokens", "upkeep",
             "uploads")  # fmt: skip
-"""The modules of results; `mreg.wire` and the command line have a module for each, imported if a result needs it."""
+"""The modules of results; `mreg.wire` has a module for each, and so has the command line for what it prints."""
 
 _OF_DOMAIN = {"mreg.domain.model": "models", "mreg.domain.events": "history"}
 """The subjects of the domain values that operations return."""

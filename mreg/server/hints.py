@@ -122,6 +122,11 @@ def _policy(_model: str, _selector: str, more: str, options: Options) -> str:
     return f"{method} {_path(options['model'], '', '/policy') if 'model' in options else '/policy'}"
 
 
+def _tag(model: str, selector: str, more: str, _options: Options) -> str:
+    key, _, value = more.partition("=")
+    return f"PUT {_path(model, selector, f'/tags/{quote(key, safe=str())}')}{_body(value=value)}"
+
+
 def _read(rest: str) -> Callable[[str, str, str, Options], str]:
     return lambda model, selector, _more, _options: f"GET {_path(model, selector, rest)}"
 
@@ -148,6 +153,8 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "evaluate": (f" {_TARGET}", _evaluate),
     "push": (" PATH", _push),
     "policy": (" (?P<more>show|apply FILE)", _policy),
+    "tag": (rf" {_TARGET} (?P<more>[^\s,;]+)(?:, or --remove [^\s,;]+)?", _tag),
+    "token": (" list", lambda *_: "GET /tokens"),
 }
 """The arguments of each command in hints, and the function that returns the equivalent request."""
 

@@ -23,6 +23,7 @@ import mreg
 from mreg.catalog import object_database
 from mreg.catalog.bucket import BucketDatabase
 from mreg.catalog.database import Connection, Database
+from mreg.catalog.local_copy import Copy
 from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.stores.bucket import Bucket
@@ -676,3 +677,93 @@ def test_a_put_that_is_refused_although_nobody_was_faster_is_told_at_once(
     ):
         database.write(add_event)
     assert len(pauses) < 3
+
+
+def test_the_check_before_a_push_creates_nothing_once_the_catalog_is_known(
+    bucket: Place, proxy: Proxy, opened: Opened
+) -> None:
+    opened("another").write(add_event)
+    database = opened(endpoint=proxy.endpoint)
+    for expected in (["GET"], [], []):  # a catalog that this machine had no copy of
+        proxy.requests.clear()
+        database.begin()
+        assert [line.split()[0] for line in proxy.requests] == expected
+    proxy.requests.clear()
+    opened(endpoint=proxy.endpoint).begin()  # another process, which finds the copy
+    assert [line.split()[0] for line in proxy.requests] == ["GET"]
+    database.close()
+    proxy.requests.clear()
+    database.begin()
+    assert [line.split()[0] for line in proxy.requests] == ["GET"]
+
+
+def test_the_check_before_a_push_creates_the_catalog_once_and_says_so(place: Place, tmp_path: Path) -> None:
+    said: list[str] = []
+    database = BucketDatabase(bucket_of(place), KEY, str(tmp_path / "copies"), notice=said.append)
+    for _ in range(2):
+        database.begin()
+        assert (place.keys(), said) == ([KEY], [f"created the registry {place.url}/{KEY}"])
+    assert database.read(count) == 0
+    database.close()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_the_check_before_a_push_refuses_an_older_catalog(place: Place, opened: Opened, known: bool) -> None:
+    data = (COMPAT / f"schema-{SCHEMA - 1}" / "catalog.db").read_bytes()
+    place.write(KEY, data)
+    if known:
+        opened().read(count)
+    database = opened()
+    for _ in range(2):
+        with pytest.raises(mreg.MregError, match=f"it has schema {SCHEMA - 1}"):
+            database.begin()
+    assert place.read(KEY) == data
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_catalog_that_was_read_is_lost_although_it_could_be_new_before(
+    place: Place, tmp_path: Path, kept: bool
+) -> None:
+    """The first check permits a new catalog; a catalog that was read after it cannot be new any more."""
+    folder = tmp_path / "copies"
+    orphans = [""]
+    if not kept:
+        folder.write_text("no folder")
+    database = BucketDatabase(bucket_of(place), KEY, str(folder), lambda: orphans[0])
+    assert database.read(count) == 0
+    other = BucketDatabase(bucket_of(place), KEY, str(folder if kept else tmp_path / "other"))
+    other.write(add_event)
+    other.close()
+    assert database.read(count) == 1
+    place.delete(KEY)
+    if kept:
+        shutil.rmtree(folder)
+    orphans[0] = "s3://elsewhere/artifacts"
+    with pytest.raises(mreg.Corrupt, match="is missing, but its artifacts are still in s3://elsewhere/artifacts"):
+        database.read(count)
+    with pytest.raises(mreg.Corrupt, match="is missing, but its artifacts are still in s3://elsewhere/artifacts"):
+        database.write(add_event)
+    assert place.keys() == []
+    database.permit_new()
+    assert database.write(add_event) == 1
+    database.close()
+
+
+@pytest.mark.parametrize("schema", [SCHEMA - 1, SCHEMA])
+def test_a_read_does_not_load_the_copy_on_disk_into_memory(
+    place: Place, opened: Opened, monkeypatch: pytest.MonkeyPatch, schema: int
+) -> None:
+    place.write(KEY, (COMPAT / f"schema-{schema}" / "catalog.db").read_bytes())
+    loads: list[bool] = []
+    whole = Copy.whole
+
+    def counting(self: Copy, *, loaded: bool) -> Copy | None:
+        loads.append(loaded)
+        return whole(self, loaded=loaded)
+
+    monkeypatch.setattr(Copy, "whole", counting)
+    database = opened()
+    assert database.schema() == schema
+    expected = database.read(count)
+    assert opened().read(count) == expected  # from the copy
+    assert True not in loads

@@ -84,6 +84,8 @@ def test_a_changing_command_speaks_every_format(story: Mreg, words: list[str], f
     if words[0] == "trust":
         Path("mreg.yaml").write_text("artifacts: s3://models/x\n")
         story("trust")
+    if words[:2] == ["token", "revoke"]:
+        story("token", "create", words[2])
     done = story(*words, *(["-q"] if form == "quiet" else ["--format", form]))
     assert done.code == 0, done.err
     assert done.out

@@ -2,9 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mreg.domain.digest import Digest
 from mreg.domain.names import (
     LARGEST_BACK,
     LARGEST_VERSION,
+    KnownVersion,
     ModelName,
     Selector,
     SelectorKind,
@@ -317,3 +319,26 @@ def test_the_limits_of_aliases_versions_and_steps_back_are_inclusive() -> None:
 )
 def test_the_exact_spelling_of_an_alias_comes_first(alias: str, known: list[str], expected: str | None) -> None:
     assert spelled(alias, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("a@3", 3),
+        ("a@v3", 3),
+        ("a", None),
+        ("a@3~1", None),
+        ("a@latest", None),
+        ("a@production", None),
+        ("a@champ", None),
+    ],
+)
+def test_a_reference_has_a_number_if_it_names_the_version_by_it(text: str, number: int | None) -> None:
+    assert VersionRef.parse(text).number == number
+
+
+def test_references_to_the_same_version_are_equal_whatever_they_were_made_from() -> None:
+    known = KnownVersion(17, Digest.sha256("a" * 64))
+    literal = VersionRef(ModelName("a"), Selector.number(3), exact=True, known=known)
+    assert literal == VersionRef.parse("a@3")
+    assert hash(literal) == hash(VersionRef.parse("a@3"))

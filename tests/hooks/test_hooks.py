@@ -234,6 +234,23 @@ def test_a_decision_says_the_state_after_the_hooks(pushed: Mreg) -> None:
     assert (done.code, json.loads(done.out)["stage"]) == (0, "Archived"), done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "decision"),
+    [(["approve", "m@1"], "approved"), (["reject", "m@1", "--reason", "biased", "--yes"], "rejected")],
+)
+def test_a_decision_on_a_version_that_a_hook_deletes_is_as_it_was_made(
+    pushed: Mreg, words: list[str], decision: str
+) -> None:
+    delete = f"{sys.executable} -m mreg delete $MREG_REFERENCE --yes"
+    actions = "version.approved, version.rejected"
+    hooks(f"{{name: out, on: [{actions}], env: [PYTHONPATH], command: [sh, -c, '{delete}']}}")
+    done = pushed(*words, "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert (said["reference"], said["stage"], said["decision"]) == ("m@1", "None", decision)
+    assert pushed("show", "m@1").code == 4
+
+
 def test_a_hook_never_rolls_staging_back_to_the_version_in_production(pushed: Mreg) -> None:
     pushed("promote", "m@1", "--to", "staging")
     pushed("promote", "m@1", "--to", "production")

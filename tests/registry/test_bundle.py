@@ -904,5 +904,5 @@ def test_a_short_file_of_another_kind_is_not_a_bundle(data: bytes, other: LocalR
         other.import_bundle("file.mreg")
     assert (caught.value.message, caught.value.hint) == (
         "'file.mreg' is not a bundle",
-        "use a bundle that mreg export wrote",
+        "use a bundle, the file of an export",
     )

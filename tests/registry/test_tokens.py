@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mreg
+from mreg.catalog import tokens as stored_tokens
 from mreg.catalog.tokens import TokenWriter
 from mreg.domain.scope import ModelScope
-from mreg.errors import AlreadyExists, BadInput, NotFound
+from mreg.errors import AlreadyExists, BadInput, NotAllowed, NotFound, OutsideScope
 from mreg.registry.local import LocalRegistry
 from mreg.registry.tokens import SECRET, covers, digest_of, new_token
 from mreg.results.tokens import Role
@@ -240,3 +241,199 @@ def test_an_unknown_token_of_an_empty_catalog_is_not_found(registry: LocalRegist
         registry.revoke_token("ci")
     assert (error.value.message, error.value.hint) == ("token 'ci' not found", "mreg token list")
     assert registry.tokens() == ()
+
+
+# Limits of the client that creates, sees and revokes tokens
+
+
+COVERED = [
+    ("a", "a", True),
+    ("a", "b", False),
+    ("a", "ab", False),
+    ("ab", "a", False),
+    ("a*", "a", True),
+    ("a*", "ab", True),
+    ("a*", "a?", True),
+    ("a*", "a*", True),
+    ("a*", "ab*c", True),
+    ("a*", "*", False),
+    ("a*", "*a", False),
+    ("*a", "b*a", True),
+    ("*a", "b*", False),
+    ("a*c", "abc*c", True),
+    ("a*c", "a*b", False),
+    ("a*b*c", "a*c", False),
+    ("a*b*c", "axbxc", True),
+    ("a*c*", "abc", True),
+    ("a?", "ab", True),
+    ("a?", "a?", True),
+    ("a?", "a*", False),
+    ("a?", "a", False),
+    ("a?", "abc", False),
+    ("ab", "a?", False),
+    ("a??", "a?b", True),
+    ("a?*", "ab", True),
+    ("a?*", "a*", False),
+    ("?", "*", False),
+]
+
+
+@pytest.mark.parametrize(("outer", "inner", "covered"), COVERED)
+def test_a_pattern_covers_what_it_matches_whatever_the_other_stands_for(outer: str, inner: str, covered: bool) -> None:
+    assert covers(ModelScope((outer,)), ModelScope((inner,))) is covered
+    assert covers(ModelScope(("zz", outer)), ModelScope((inner, "zz"))) is covered
+
+
+def test_a_scope_covers_another_with_all_of_its_patterns() -> None:
+    everything, two = ModelScope(), ModelScope(("a/*", "b"))
+    for scope in (everything, two, ModelScope(("*",))):
+        assert covers(everything, scope)
+    assert covers(two, two)
+    assert covers(two, ModelScope(("b", "a/x")))
+    assert not covers(two, everything)
+    assert not covers(two, ModelScope(("*",)))
+    assert not covers(two, ModelScope(("b", "c")))
+    assert not covers(ModelScope(("b",)), two)
+
+
+def managing(registry: LocalRegistry, models: tuple[str, ...] = (), expires: datetime | None = None) -> LocalRegistry:
+    """Return the registry for a client with a token of its own."""
+    return registry.managing_tokens_for(new_token("own", Role.ADMIN, models, expires).token)
+
+
+def test_a_client_creates_tokens_that_permit_no_more_than_its_own(registry: LocalRegistry) -> None:
+    limited = managing(registry, ("team-a/*", "x"))
+    for models in ((), "*", "team-?/*", ("x", "y")):
+        with pytest.raises(OutsideScope) as caught:
+            limited.create_token("more", models=models)
+        shown = ",".join((models,) if isinstance(models, str) else models) or "*"
+        assert caught.value.message == (
+            f"cannot create a token for the models '{shown}': your own token is limited to 'team-a/*,x'"
+        )
+        assert caught.value.hint == "limit it too: mreg token create more --models 'team-a/*,x'"
+    assert limited.create_token("less", models="team-a/b").token.models == ("team-a/b",)
+    assert limited.create_token("same", models=("x", "team-a/*")).token.models == ("x", "team-a/*")
+    assert [token.name for token in registry.tokens()] == ["less", "same"]
+
+
+def test_the_scope_of_a_registry_limits_the_tokens_of_a_registry_without_a_client(registry: LocalRegistry) -> None:
+    limited = registry.acting_as("ada", scope=ModelScope(("team-a/*",)))
+    with pytest.raises(OutsideScope):
+        limited.create_token("more")
+    assert limited.create_token("ci", models="team-a/*").stored
+    assert limited.managing_tokens_for(new_token("own").token).create_token("all").token.models == ()
+
+
+def test_a_client_creates_tokens_that_expire_no_later_than_its_own(registry: LocalRegistry) -> None:
+    own = datetime(2999, 1, 1, tzinfo=UTC)
+    limited = managing(registry, expires=own)
+    made = limited.create_token("never", role=Role.WRITER, models="x")
+    assert (made.token.expires, made.token.role, made.token.models) == (own, Role.WRITER, ("x",))
+    assert limited.create_token("same", expires=own).token.expires == own
+    earlier = own - timedelta(days=1)
+    assert limited.create_token("less", expires=earlier).token.expires == earlier
+    with pytest.raises(NotAllowed) as caught:
+        limited.create_token("more", expires=own + timedelta(microseconds=1))
+    assert caught.value.message == (
+        "cannot create a token that expires after your own, which expires at 2999-01-01T00:00:00.000000Z"
+    )
+    assert caught.value.hint == "mreg token create more --expires 2999-01-01T00:00:00.000000Z"
+    assert managing(registry).create_token("for-ever").token.expires is None
+    stored = {token.name: token.expires for token in registry.tokens()}
+    assert stored == {"never": own, "same": own, "less": earlier, "for-ever": None}
+
+
+def test_a_client_sees_and_revokes_tokens_within_its_own_only(registry: LocalRegistry) -> None:
+    for name, models in (("deploy", "team-a/x"), ("outside", "team-b/x"), ("whole", "*")):
+        registry.create_token(name, models=models)
+    limited = managing(registry, ("team-a/*",))
+    assert [token.name for token in limited.tokens()] == ["deploy"]
+    messages = {}
+    for name in ("outside", "whole", "outsidf", "absent"):
+        with pytest.raises(NotFound) as caught:
+            limited.revoke_token(name)
+        messages[name] = (caught.value.message, caught.value.hint, caught.value.details)
+    assert messages == {name: (f"token '{name}' not found", "mreg token list", {"kind": "token"}) for name in messages}
+    with pytest.raises(NotFound) as caught:
+        limited.revoke_token("deplo")
+    assert caught.value.hint == "did you mean deploy?"
+    assert limited.revoke_token("deploy").revoked_at is not None
+    assert [token.name for token in registry.tokens()] == ["outside", "whole"]
+    with pytest.raises(NotFound, match="token 'deploy' is revoked already, since "):
+        limited.revoke_token("deploy")
+    registry.revoke_token("outside")
+    with pytest.raises(NotFound, match="token 'outside' not found"):  # nor that it is revoked
+        limited.revoke_token("outside")
+    with pytest.raises(NotFound, match="token 'outside' is revoked already, since "):
+        registry.revoke_token("outside")
+
+
+# Lookups of a server
+
+
+def test_a_catalog_that_has_or_had_a_token_says_so(registry: LocalRegistry) -> None:
+    unknown = digest_of("mreg_unknown")
+    assert registry.find_tokens([]) == ({}, False)
+    assert registry.find_tokens([unknown]) == ({}, False)
+    assert not registry.has_active_token()
+    made = registry.create_token("ci", expires=timedelta(hours=1))
+    found, any_token = registry.find_tokens([unknown, made.token.digest])
+    assert any_token
+    assert list(found) == [made.token.digest]
+    assert found[made.token.digest] == (made.token, registry.tokens()[0])
+    assert registry.find_tokens([unknown]) == ({}, True)
+    assert registry.has_active_token()
+    registry.revoke_token("ci")
+    assert not registry.has_active_token()
+    assert registry.find_tokens([unknown]) == ({}, True)  # a server that had tokens stays closed
+    found, any_token = registry.find_tokens([made.token.digest])
+    assert any_token
+    assert found[made.token.digest][1].revoked_at is not None
+
+
+def test_the_number_of_tokens_that_are_not_revoked_is_limited(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stored_tokens.TOKENS_LIMIT == 10_000
+    monkeypatch.setattr(stored_tokens, "TOKENS_LIMIT", 2)
+    registry.create_token("a")
+    registry.create_token("b")
+    with pytest.raises(BadInput) as caught:
+        registry.create_token("c")
+    assert (caught.value.message, caught.value.hint) == (
+        "too many tokens: the limit is 2",
+        "revoke unused ones: mreg token list",
+    )
+    registry.revoke_token("a")
+    registry.create_token("c")
+    assert [token.name for token in registry.tokens()] == ["b", "c"]
+
+
+def test_an_expired_token_gives_up_its_name_and_its_place(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_tokens, "TOKENS_LIMIT", 1)
+    old = new_token("ci", expires=NOW + timedelta(seconds=1), now=NOW).token
+    at = NOW - timedelta(days=1)
+    registry._session.catalog.write(lambda writer: TokenWriter(writer).create(old), actor="me", at=at)
+    new = new_token("ci").token
+    write = registry._session.catalog.write
+    with pytest.raises(AlreadyExists):
+        write(lambda writer: TokenWriter(writer).create(new), actor="me", at=NOW)
+    assert old.expires is not None
+    write(lambda writer: TokenWriter(writer).create(new), actor="me", at=old.expires)  # refused from this time on
+    found, _ = registry.find_tokens([old.digest, new.digest])
+    assert [info.revoked_at for _, info in found.values()] == [old.expires, None]
+
+
+def test_a_new_token_has_defaults_and_a_time_of_its_own() -> None:
+    token = new_token("ci").token
+    assert (token.role, token.models, token.expires) == (Role.READER, (), None)
+    at = datetime(2999, 1, 1, tzinfo=UTC)
+    assert new_token("ci", expires="1h", now=at).token.expires == at + timedelta(hours=1)
+    assert new_token("ci", expires="1m", now=at).token.expires == at + timedelta(minutes=1)
+    assert new_token("ci", expires=at + timedelta(microseconds=1), now=at).token.expires is not None
+    for late in (at, "0h", timedelta(0)):
+        with pytest.raises(BadInput, match="it is in the past") as caught:
+            new_token("ci", expires=late, now=at)
+        assert caught.value.hint == "write 12h, 90d, or a date or time, such as 2027-01-31 or 2027-01-31T12:00Z"

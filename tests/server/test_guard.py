@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -548,9 +548,9 @@ def test_an_unexpected_failure_has_the_headers_of_every_response(where: str, mon
 
     if where == "guard":
         monkeypatch.setattr(Guard, "_check", failing)
-    sent: list[Message] = []
+    sent: list[MutableMapping[str, Any]] = []
 
-    async def send(message: Any) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     async def receive() -> Message:
@@ -570,9 +570,9 @@ def test_a_failure_after_the_beginning_of_a_response_adds_nothing_to_it() -> Non
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ZeroDivisionError
 
-    sent: list[Message] = []
+    sent: list[MutableMapping[str, Any]] = []
 
-    async def send(message: Any) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     async def receive() -> Message:
