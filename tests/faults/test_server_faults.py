@@ -173,21 +173,21 @@ def test_a_server_that_is_killed_while_it_creates_a_version_creates_it_once(
     assert len(events) == rounds
 
 
-@pytest.mark.parametrize("what", ["file", "folder"])
-@pytest.mark.parametrize("way", ["push", "pull"])
+@pytest.mark.parametrize(("way", "what"), [("push", "file"), ("push", "folder"), ("pull", "file")])
 def test_a_token_that_is_revoked_in_the_middle_ends_the_transfer(
     open_registry: Callable[..., RemoteRegistry], registry: RemoteRegistry, line: Proxy, name: str, way: str, what: str
 ) -> None:
     with open_registry() as admin:
         secret = admin.create_token(name, role="writer").secret
         client = open_registry(secret)
-        files = {"net/0.bin": write(SIZE, "net/0.bin")} if what == "file" else folder(1_000)
+        # More than the buffers of the system hold of a download.
+        files = {"net/0.bin": write(80 << 20, "net/0.bin")} if what == "file" else folder(1_000)
         if way == "pull":
             client.push("net", name=name)
-            line.when_down = (line.down + 2_000_000, lambda: _revoke(admin, name))
+            line.when_down = (line.down + 2_000_000, lambda: _revoke(admin, name, open_registry(secret)))
         else:
             client.models(limit=1)
-            line.when_up = (line.up + 2_000_000, lambda: _revoke(admin, name))
+            line.when_up = (line.up + 2_000_000, lambda: _revoke(admin, name, open_registry(secret)))
         with pytest.raises(mreg.MregError) as raised:
             client.push("net", name=name) if way == "push" else client.pull(f"{name}@1", "back")
     assert raised.value.details["status"] == 401
@@ -202,8 +202,11 @@ def test_a_token_that_is_revoked_in_the_middle_ends_the_transfer(
     assert (count(registry, name), content("back")) == (1, files)
 
 
-def _revoke(admin: RemoteRegistry, name: str) -> None:
+def _revoke(admin: RemoteRegistry, name: str, again: RemoteRegistry) -> None:
+    """Revoke a token, and wait until the server knows it: it would send what it has until then."""
     admin.revoke_token(name)
+    with pytest.raises(mreg.Unavailable):
+        again.whoami()
 
 
 def test_a_push_to_a_server_with_a_full_disk_says_so_and_continues_later(
