@@ -228,7 +228,7 @@ def add_profile(
         from mreg.profile.credentials import source_of_token
 
         if not source_of_token(made):
-            run.output.note(f"no token is saved for this server yet; to save one:\n  mreg login {made.server}")
+            run.output.note(f"no token is saved for this server yet: mreg login {made.server}")
     run.output.result(made)
 
 
