@@ -401,7 +401,7 @@ def test_a_profile_with_a_server_is_added_shown_and_checked(
     served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = command("profile", "add", "team", "--server", f"{served.url}/", "--model", "churn")
-    assert (done.code, f"  mreg login {served.url}" in done.err) == (0, True), done
+    assert (done.code, f"for this server yet: mreg login {served.url}\n" in done.err) == (0, True), done
     file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
     assert done.out == (
         "key\tvalue\torigin\n"
