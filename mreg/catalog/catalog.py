@@ -23,7 +23,7 @@ class Catalog:
     Args:
         database: The database with the tables.
         locate: Returns the URL of an artifact by its digest.
-        scope: The models that exist for readers and writers; methods for the whole catalog need all of them.
+        scope: The models that exist for readers and writers. Methods for the complete catalog require all models.
     """
 
     def __init__(self, database: Database, locate: Callable[[Digest], str], scope: ModelScope = EVERYTHING) -> None:
@@ -36,7 +36,7 @@ class Catalog:
         return self if scope == self.scope else Catalog(self._database, self._locate, scope)
 
     def _whole(self, action: str) -> Database:
-        """Return the database for an action on the whole catalog.
+        """Return the database for an action on the complete catalog.
 
         Raises:
             OutsideScope: The scope is limited.

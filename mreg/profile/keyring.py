@@ -37,7 +37,7 @@ def store_in_keyring(origin: str, token: Password) -> None:
     """Store the token of an origin, and read it again.
 
     Raises:
-        Unavailable: There is no keyring that encrypts, or it does not work.
+        Unavailable: The system has no keyring that encrypts, or it does not work.
     """
 
     def store(keyring: KeyringBackend) -> str | None:

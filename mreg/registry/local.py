@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from mreg.domain.scope import EVERYTHING, ModelScope
+from mreg.registry.operation import operation
 from mreg.registry.registry import Name, Place, Progress, Reference, Registry
 
 if TYPE_CHECKING:
@@ -32,27 +31,6 @@ if TYPE_CHECKING:
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
     from mreg.results.uploads import NeededBlob, UploadState
-
-
-class _Operation:
-    """A method that calls a function with the session; the function's module is imported by the first call."""
-
-    def __init__(self, module: str, function: str) -> None:
-        self._module, self._function = module, function
-
-    def function(self) -> Callable[..., Any]:
-        """Return the function, which takes the session first."""
-        function: Callable[..., Any] = getattr(import_module(f"mreg.registry.{self._module}"), self._function)
-        return function
-
-    def __get__(self, registry: LocalRegistry | None, _owner: type) -> Any:
-        # abc reads each method from the class, which must not import all modules.
-        return self if registry is None else partial(self.function(), registry._session)
-
-
-def _operation(place: str) -> Any:
-    """Return the method that calls ``module.function``; a test compares its signature with the interface's."""
-    return _Operation(*place.split("."))
 
 
 class LocalRegistry(Registry):
@@ -122,62 +100,62 @@ class LocalRegistry(Registry):
         )
 
     if not TYPE_CHECKING:  # the interface declares their types
-        register = _operation("edit.register")
-        pull = _operation("pull.pull")
-        stream = _operation("pull.stream")
-        files = _operation("streaming.files")
-        locate = _operation("local_paths.locate")
-        models = _operation("query.models")
-        model = _operation("query.model")
-        version = _operation("query.version")
-        show = _operation("query.show")
-        search = _operation("query.search")
-        compare = _operation("compare.compare")
-        plan_push = _operation("push.plan_push")
-        promote = _operation("promote.promote")
-        archive = _operation("promote.archive")
-        rollback = _operation("promote.rollback")
-        set_alias = _operation("edit.set_alias")
-        remove_alias = _operation("edit.remove_alias")
-        tag = _operation("edit.tag")
-        edit = _operation("edit.edit")
-        evaluate = _operation("evaluate.evaluate")
-        rename = _operation("edit.rename")
-        delete = _operation("edit.delete")
-        history = _operation("query.history")
-        stages_at = _operation("query.stages_at")
-        lineage = _operation("lineage.lineage")
-        completions = _operation("query.completions")
-        plan = _operation("promote.plan")
-        policy = _operation("policy.show_policy")
-        apply_policy = _operation("policy.apply_policy")
-        check_policy = _operation("policy.check_policy")
-        approve = _operation("approve.approve")
-        reject = _operation("approve.reject")
-        withdraw_decision = _operation("approve.withdraw_decision")
-        approvals = _operation("approve.approvals")
-        verify_audit = _operation("audit.verify_audit")
-        why = _operation("audit.why")
-        version_at = _operation("audit.version_at")
-        deployments = _operation("deploy.deployments")
-        export = _operation("export.export")
-        import_bundle = _operation("importing.import_bundle")
-        import_mlflow = _operation("mlflow_import.import_mlflow")
-        import_hub = _operation("hub_import.import_hub")
-        verify = _operation("verify.verify")
-        verify_copy = _operation("copies.verify_copy")
-        wait = _operation("waiting.wait")
-        gc = _operation("gc.gc")
-        check = _operation("check.check")
-        examine = _operation("doctor.examine")
-        backup = _operation("backup.backup")
-        restore = _operation("backup.restore")
-        upgrade = _operation("upgrade.upgrade")
-        deploy = _operation("deploy.deploy")
-        metric_names = _operation("query.metric_names")
-        create_token = _operation("tokens.create_token")
-        tokens = _operation("tokens.tokens")
-        revoke_token = _operation("tokens.revoke_token")
+        register = operation("edit.register")
+        pull = operation("pull.pull")
+        stream = operation("pull.stream")
+        files = operation("streaming.files")
+        locate = operation("local_paths.locate")
+        models = operation("query.models")
+        model = operation("query.model")
+        version = operation("query.version")
+        show = operation("query.show")
+        search = operation("query.search")
+        compare = operation("compare.compare")
+        plan_push = operation("push.plan_push")
+        promote = operation("promote.promote")
+        archive = operation("promote.archive")
+        rollback = operation("promote.rollback")
+        set_alias = operation("edit.set_alias")
+        remove_alias = operation("edit.remove_alias")
+        tag = operation("edit.tag")
+        edit = operation("edit.edit")
+        evaluate = operation("evaluate.evaluate")
+        rename = operation("edit.rename")
+        delete = operation("edit.delete")
+        history = operation("query.history")
+        stages_at = operation("query.stages_at")
+        lineage = operation("lineage.lineage")
+        completions = operation("query.completions")
+        plan = operation("promote.plan")
+        policy = operation("policy.show_policy")
+        apply_policy = operation("policy.apply_policy")
+        check_policy = operation("policy.check_policy")
+        approve = operation("approve.approve")
+        reject = operation("approve.reject")
+        withdraw_decision = operation("approve.withdraw_decision")
+        approvals = operation("approve.approvals")
+        verify_audit = operation("audit.verify_audit")
+        why = operation("audit.why")
+        version_at = operation("audit.version_at")
+        deployments = operation("deploy.deployments")
+        export = operation("export.export")
+        import_bundle = operation("importing.import_bundle")
+        import_mlflow = operation("mlflow_import.import_mlflow")
+        import_hub = operation("hub_import.import_hub")
+        verify = operation("verify.verify")
+        verify_copy = operation("copies.verify_copy")
+        wait = operation("waiting.wait")
+        gc = operation("gc.gc")
+        check = operation("check.check")
+        examine = operation("doctor.examine")
+        backup = operation("backup.backup")
+        restore = operation("backup.restore")
+        upgrade = operation("upgrade.upgrade")
+        deploy = operation("deploy.deploy")
+        metric_names = operation("query.metric_names")
+        create_token = operation("tokens.create_token")
+        tokens = operation("tokens.tokens")
+        revoke_token = operation("tokens.revoke_token")
 
     def copy_catalog(
         self, other: LocalRegistry, *, with_artifacts: bool = False, progress: Progress = None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mreg.registry.operation import operation
 from mreg.registry.registry import Registry
 from mreg.registry.remote_session import RemoteSession
 from mreg.registry.session import HookLog
@@ -15,26 +14,6 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Connection
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Identity
-
-
-class _Operation:
-    """A method that calls a function with the session; the function's module is imported by the first call."""
-
-    def __init__(self, module: str, function: str) -> None:
-        self._module, self._function = module, function
-
-    def function(self) -> Callable[..., Any]:
-        """Return the function, which takes the session first."""
-        function: Callable[..., Any] = getattr(import_module(f"mreg.registry.{self._module}"), self._function)
-        return function
-
-    def __get__(self, registry: RemoteRegistry | None, _owner: type) -> Any:
-        return self if registry is None else partial(self.function(), registry._session)
-
-
-def _operation(place: str) -> Any:
-    """Return the method that calls ``module.function``; a test compares its signature with the interface's."""
-    return _Operation(*place.split("."))
 
 
 class RemoteRegistry(Registry):
@@ -85,60 +64,60 @@ class RemoteRegistry(Registry):
         return whoami(self._session)
 
     if not TYPE_CHECKING:  # the interface declares their types
-        register = _operation("remote_edits.register")
-        edit = _operation("remote_edits.edit")
-        tag = _operation("remote_edits.tag")
-        set_alias = _operation("remote_edits.set_alias")
-        remove_alias = _operation("remote_edits.remove_alias")
-        evaluate = _operation("remote_edits.evaluate")
-        rename = _operation("remote_edits.rename")
-        delete = _operation("remote_edits.delete")
-        models = _operation("remote_queries.models")
-        model = _operation("remote_queries.model")
-        version = _operation("remote_queries.version")
-        show = _operation("remote_queries.show")
-        search = _operation("remote_queries.search")
-        compare = _operation("remote_queries.compare")
-        history = _operation("remote_queries.history")
-        stages_at = _operation("remote_queries.stages_at")
-        version_at = _operation("remote_queries.version_at")
-        lineage = _operation("remote_queries.lineage")
-        why = _operation("remote_queries.why")
-        completions = _operation("remote_queries.completions")
-        metric_names = _operation("remote_queries.metric_names")
-        wait = _operation("remote_queries.wait")
-        promote = _operation("remote_stages.promote")
-        plan = _operation("remote_stages.plan")
-        archive = _operation("remote_stages.archive")
-        rollback = _operation("remote_stages.rollback")
-        approve = _operation("remote_stages.approve")
-        reject = _operation("remote_stages.reject")
-        withdraw_decision = _operation("remote_stages.withdraw_decision")
-        approvals = _operation("remote_stages.approvals")
-        deploy = _operation("remote_stages.deploy")
-        deployments = _operation("remote_stages.deployments")
-        policy = _operation("remote_policies.policy")
-        apply_policy = _operation("remote_policies.apply_policy")
-        check_policy = _operation("remote_policies.check_policy")
-        create_token = _operation("remote_tokens.create_token")
-        tokens = _operation("remote_tokens.tokens")
-        revoke_token = _operation("remote_tokens.revoke_token")
-        push = _operation("remote_transfers.push")
-        plan_push = _operation("remote_transfers.plan_push")
-        pull = _operation("remote_transfers.pull")
-        locate = _operation("remote_transfers.locate")
-        stream = _operation("remote_transfers.stream")
-        files = _operation("remote_transfers.files")
-        verify_copy = _operation("remote_transfers.verify_copy")
-        restore = _operation("remote_refusals.restore")
-        upgrade = _operation("remote_refusals.upgrade")
-        import_mlflow = _operation("remote_refusals.import_mlflow")
-        import_hub = _operation("remote_refusals.import_hub")
-        export = _operation("remote_bundles.export")
-        import_bundle = _operation("remote_bundles.import_bundle")
-        backup = _operation("remote_bundles.backup")
-        verify = _operation("remote_upkeep.verify")
-        verify_audit = _operation("remote_upkeep.verify_audit")
-        gc = _operation("remote_upkeep.gc")
-        check = _operation("remote_upkeep.check")
-        examine = _operation("remote_upkeep.examine")
+        register = operation("remote_edits.register")
+        edit = operation("remote_edits.edit")
+        tag = operation("remote_edits.tag")
+        set_alias = operation("remote_edits.set_alias")
+        remove_alias = operation("remote_edits.remove_alias")
+        evaluate = operation("remote_edits.evaluate")
+        rename = operation("remote_edits.rename")
+        delete = operation("remote_edits.delete")
+        models = operation("remote_queries.models")
+        model = operation("remote_queries.model")
+        version = operation("remote_queries.version")
+        show = operation("remote_queries.show")
+        search = operation("remote_queries.search")
+        compare = operation("remote_queries.compare")
+        history = operation("remote_queries.history")
+        stages_at = operation("remote_queries.stages_at")
+        version_at = operation("remote_queries.version_at")
+        lineage = operation("remote_queries.lineage")
+        why = operation("remote_queries.why")
+        completions = operation("remote_queries.completions")
+        metric_names = operation("remote_queries.metric_names")
+        wait = operation("remote_queries.wait")
+        promote = operation("remote_stages.promote")
+        plan = operation("remote_stages.plan")
+        archive = operation("remote_stages.archive")
+        rollback = operation("remote_stages.rollback")
+        approve = operation("remote_stages.approve")
+        reject = operation("remote_stages.reject")
+        withdraw_decision = operation("remote_stages.withdraw_decision")
+        approvals = operation("remote_stages.approvals")
+        deploy = operation("remote_stages.deploy")
+        deployments = operation("remote_stages.deployments")
+        policy = operation("remote_policies.policy")
+        apply_policy = operation("remote_policies.apply_policy")
+        check_policy = operation("remote_policies.check_policy")
+        create_token = operation("remote_tokens.create_token")
+        tokens = operation("remote_tokens.tokens")
+        revoke_token = operation("remote_tokens.revoke_token")
+        push = operation("remote_transfers.push")
+        plan_push = operation("remote_transfers.plan_push")
+        pull = operation("remote_transfers.pull")
+        locate = operation("remote_transfers.locate")
+        stream = operation("remote_transfers.stream")
+        files = operation("remote_transfers.files")
+        verify_copy = operation("remote_transfers.verify_copy")
+        restore = operation("remote_refusals.restore")
+        upgrade = operation("remote_refusals.upgrade")
+        import_mlflow = operation("remote_refusals.import_mlflow")
+        import_hub = operation("remote_refusals.import_hub")
+        export = operation("remote_bundles.export")
+        import_bundle = operation("remote_bundles.import_bundle")
+        backup = operation("remote_bundles.backup")
+        verify = operation("remote_upkeep.verify")
+        verify_audit = operation("remote_upkeep.verify_audit")
+        gc = operation("remote_upkeep.gc")
+        check = operation("remote_upkeep.check")
+        examine = operation("remote_upkeep.examine")

@@ -68,7 +68,7 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
     if origin == SERVER_VARIABLE:  # overrides every profile
         way = f"run it without the variable: unset {SERVER_VARIABLE}"
     elif PROJECT_FILE in origin:
-        way = "name a catalog in place of that of the project file: export MREG_CATALOG=PLACE"
+        way = "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE"
     return BadInput(
         f"{what} needs the catalog itself, but the profile {profile.name} has the server {profile.server}",
         hint=f"use it where the server runs, or {way}",

@@ -1,7 +1,7 @@
 """Clients of the server: their tokens are in a file, in the environment, and in the catalog.
 
-A token of the catalog is accepted and refused at once, whichever process created or revoked it: what is known of a
-token is used again only while the catalog is unchanged. SQLite tells that in some ten microseconds. With the other
+A token of the catalog is accepted and refused at once, whichever process created or revoked it: a token that was
+read is kept only while the catalog is unchanged. SQLite tells that in some ten microseconds. With the other
 engines, a request with a token of the catalog reads the catalog once more.
 
 Requests share these reads: one runs at a time, and serves all requests that arrived before it began. So many requests
@@ -213,7 +213,7 @@ class Access:
         return known
 
     def is_refused(self, client: Client | None) -> bool:
-        """Return whether the token of a running request was revoked, as far as it is known, without waiting.
+        """Return whether the last read of the catalog showed that the token of a running request was revoked.
 
         A change of the catalog is seen by a later call. A token that expires does not end a request.
         """

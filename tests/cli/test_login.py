@@ -381,7 +381,7 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
     needs = command("restore", "b.db", "--yes")
     ways = {
         "variable": "run it without the variable: unset MREG_SERVER",
-        "project": "name a catalog in place of that of the project file: export MREG_CATALOG=PLACE",
+        "project": "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE",
         "profile": "name a profile with a catalog: --profile NAME",
     }
     assert needs.err.endswith(f"\n  use it where the server runs, or {ways[named_by]}\n")

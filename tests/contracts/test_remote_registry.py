@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,7 @@ from mreg.registry.remote import RemoteRegistry
 from mreg.remote.connection import Connection
 from mreg.results.profiles import Profile
 from mreg.testing.registry import Open, RegistryContract
-from tests.servers import PostgresqlServer, Store, new_place
-from tests.serving import Serving, serving
+from tests.serving import Serving
 
 
 class OverHttp(RegistryContract):
@@ -34,31 +32,6 @@ class OverHttp(RegistryContract):
         yield open_one
         for registry in opened:
             registry.close()
-
-
-@pytest.fixture(scope="module")
-def over_a_folder(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """A server over SQLite and a folder."""
-    folder = tmp_path_factory.mktemp("served")
-    variables = {"MREG_CATALOG": str(folder / "catalog.db"), "MREG_ARTIFACTS": str(folder / "artifacts")}
-    with serving(folder, variables) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def over_a_bucket(
-    postgresql: PostgresqlServer, s3_server: Store, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Serving]:
-    """A server over PostgreSQL and a bucket."""
-    place = new_place(s3_server)
-    variables = {
-        **s3_server.environment(),
-        "MREG_CATALOG": postgresql.new_catalog(),
-        "MREG_ARTIFACTS": place.url,
-        "MREG_ENDPOINT_URL": place.endpoint,
-    }
-    with serving(tmp_path_factory.mktemp("served"), variables) as found:
-        yield found
 
 
 class TestOverSqliteAndAFolder(OverHttp):
