@@ -24,7 +24,7 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
 from mreg.remote.proxies import Proxy, find_proxy
-from mreg.remote.response import TOO_SLOW, Response
+from mreg.remote.response import TOO_SLOW, Answer, Response
 from mreg.waiting import Call, Watch
 from mreg.wire.envelope import Opened, open_envelope
 from mreg.wire.protocol import API, API_HEADER, MEDIA_TYPE, OLDEST_API
@@ -41,8 +41,11 @@ SILENCE_SECONDS = 60.0
 CALL_SECONDS = 600.0
 """Timeout of a whole JSON call, however slowly its answer arrives."""
 
-PROBLEM_LIMIT = 8 << 20
-"""Maximum size of an error answer in bytes."""
+HEAD_SECONDS = 60.0
+"""Timeout of status and headers after their first byte, however slowly they arrive."""
+
+PROBLEM_BYTES = 8_000_000
+"""Maximum size of an error answer."""
 
 IDLE_LIMIT = 16
 """Maximum number of idle connections that are kept."""
@@ -177,7 +180,7 @@ class Connection:
             why = f"its type is {quoted(response.media_type)}"
             raise problems.unexpected_answer(response.status, str(self.address), why)
         try:
-            return open_envelope(document)
+            return open_envelope(document, response.values)
         except BadInput as error:
             raise problems.unexpected_answer(response.status, str(self.address), error.message) from error
 
@@ -296,7 +299,8 @@ class Connection:
                 opened.settimeout(silence)
             began = True
             whole = _send(line, *self._line_target(sent), sent)
-            with self._watch.over(deadline - time.monotonic(), lambda: _shut(line)) as watched:
+            seconds = min(deadline - time.monotonic(), silence + HEAD_SECONDS)
+            with self._watch.over(seconds, lambda: _shut(line)) as watched:
                 answer = line.getresponse()
             if watched.ended or _is_cut(answer):
                 answer.close()
@@ -356,7 +360,7 @@ class Connection:
                 return problems.foreign_answer(status, response.reason, response.headers, server), pause
             if sent.method == "HEAD" or not response.media_type.endswith("json"):
                 return problems.problem_error(status, {"code": "", "detail": response.reason}, server)[0], pause
-            document = response.json(PROBLEM_LIMIT)
+            document = response.json(PROBLEM_BYTES)
         path = sent.target.removeprefix(self.address.path).partition("?")[0]
         error, notices = problems.problem_error(status, document, server, method=sent.method, path=path)
         code = document.get("code") if isinstance(document, dict) else None
@@ -390,7 +394,12 @@ class Connection:
     def _new_line(self) -> http.client.HTTPConnection:
         if not self._proxy_found:
             self._proxy, self._proxy_found = find_proxy(self.address, os.environ), True
-        proxy, own = self._proxy, self.address
+        line = self._line_of(self._proxy)
+        line.response_class = Answer
+        return line
+
+    def _line_of(self, proxy: Proxy | None) -> http.client.HTTPConnection:
+        own = self.address
         host, port = (proxy.address.host, proxy.address.port) if proxy else (own.host, own.port)
         if own.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)

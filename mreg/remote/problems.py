@@ -7,6 +7,7 @@ from typing import Any
 
 from mreg import errors
 from mreg.domain.text import printable, quoted
+from mreg.remote.documents import InvalidDocument
 from mreg.wire.envelope import decode_notices
 from mreg.wire.errors import error_class, make_error
 
@@ -136,6 +137,14 @@ def unexpected_answer(status: int, server: str, why: str = "") -> errors.MregErr
         hint="try again; if it happens again, compare the releases of mreg: mreg --version",
         status=status,
     )
+
+
+def invalid_document(error: InvalidDocument, status: int, server: str) -> errors.MregError:
+    """Return the error for a document of mreg that is not decoded."""
+    found = unexpected_answer(status, server, error.why)
+    if error.too_large:
+        found.details["too_large"] = True
+    return found
 
 
 def redirect_error(status: int, location: str, server: str) -> errors.MregError:
