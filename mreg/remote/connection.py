@@ -61,6 +61,8 @@ BACKOFF_SECONDS = 0.25
 LONGEST_PAUSE = 10.0
 """Longest pause before a retry, also if the server asks for a longer one."""
 
+VERSION_PATH = "/version"
+
 REPEATABLE = ("GET", "HEAD")
 RETRIED = (502, 503, 504)
 
@@ -165,6 +167,8 @@ class Connection:
             with self.request(
                 method, path, query=query, body=data, headers=given, repeatable=again, seconds=CALL_SECONDS
             ) as response:
+                if response.media_type == "text/html":
+                    raise problems.no_server(self.address)
                 try:
                     document = response.json()
                     break
@@ -235,6 +239,8 @@ class Connection:
                 if response.status < 300 or response.status in expect:
                     return response
                 error, asked = self._error_of(response, sent)
+                if error.details.get("refused") in problems.NO_ROUTE and not self._has_version(path):
+                    raise problems.no_server(self.address) from error
                 retried = response.status in RETRIED and (again or error.details.get("refused") in problems.NOT_DONE)
                 if last or not retried or asked is None or time.monotonic() > deadline:
                     raise error
@@ -251,9 +257,22 @@ class Connection:
         if api <= OLDEST_API:
             return
         if self.server_api is None:
-            self.call("GET", "/version")
+            self.call("GET", VERSION_PATH)
         if self.server_api is not None and self.server_api < api:
             raise _too_old(self.address, self.server_api, api)
+
+    def _has_version(self, path: str) -> bool:
+        """Return whether the server has the route that every release has, after it did not have the path.
+
+        Otherwise the URL has a wrong path, although the server is one of mreg.
+        """
+        if path == VERSION_PATH:
+            return False
+        try:
+            with self.request("GET", VERSION_PATH):
+                return True
+        except MregError as error:
+            return error.details.get("status") != 404
 
     def _target(self, path: str, query: Query | None) -> str:
         given = [(name, _query_text(value)) for name, value in (query or {}).items() if value is not None]
@@ -358,6 +377,8 @@ class Connection:
                 return problems.redirect_error(status, response.headers.get("Location", ""), server), None
             if not response.is_mreg:
                 return problems.foreign_answer(status, response.reason, response.headers, server), pause
+            if response.media_type == "text/html":  # a page of mreg
+                return problems.no_server(self.address), None
             if sent.method == "HEAD" or not response.media_type.endswith("json"):
                 return problems.problem_error(status, {"code": "", "detail": response.reason}, server)[0], pause
             document = response.json(PROBLEM_BYTES)

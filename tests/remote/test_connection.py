@@ -210,11 +210,6 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
         "{url} refused the request: ci has role reader; this needs role writer",
         "ask an administrator of the server for a token with that role",
     ),
-    "a route that the server does not have": (
-        problem("no_such_route", "404 Not Found", "path not found"),
-        "{url} does not have this operation (GET /models): it runs another release of mreg",
-        "operator of the server: upgrade mreg",
-    ),
     "a client that is too old": (
         problem("client_too_old", "400 Bad Request", "this server needs a client with API version 3 or later"),
         "{url}: this server needs a client with API version 3 or later",
@@ -316,6 +311,33 @@ def test_each_wrong_answer_has_its_message_and_next_step(fake: Serve, case: str)
     assert error.hint == hint.format(url=server.url, other=other)
     assert isinstance(error, errors.Unavailable | errors.NotAllowed | errors.Conflict)
     assert error.message.isprintable()
+
+
+def test_a_path_that_no_server_of_mreg_has_is_named(fake: Serve) -> None:
+    server = fake(problem("no_such_route", "404 Not Found", "path not found"))
+    error = failure(f"{server.url}/wrong")
+    assert error.message == f"no mreg server at {server.url}/wrong: there is one at this host, but not with this path"
+    assert error.hint == (
+        f"check the path of the URL: it is {server.url}, or {server.url}/PATH if the server runs with --root-path /PATH"
+    )
+    assert [request.split(b" ")[1] for request in server.requests] == [b"/wrong/models", b"/wrong/version"]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_the_url_of_an_html_page_is_not_one_of_a_server(fake: Serve, status: str) -> None:
+    server = fake(answer(HTML, status, "text/html; charset=utf-8"))
+    assert failure(f"{server.url}/docs").message.startswith(f"no mreg server at {server.url}/docs: there is one at this")
+
+
+def test_a_route_that_an_older_server_lacks_is_named(fake: Serve) -> None:
+    missing = problem("method_not_allowed", "405 Method Not Allowed", "POST is not allowed for this path")
+    for version in (answer(), answer(HTML, "502 Bad Gateway", "text/html", api=None)):
+        server = fake(missing, version)
+        error = failure(server.url, "POST")
+        assert (
+            error.message
+            == f"{server.url} does not have this operation (POST /models): it runs another release of mreg"
+        )
 
 
 CODES: dict[str, tuple[type[errors.MregError], str]] = {
