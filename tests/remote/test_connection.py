@@ -326,7 +326,9 @@ def test_a_path_that_no_server_of_mreg_has_is_named(fake: Serve) -> None:
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 def test_the_url_of_an_html_page_is_not_one_of_a_server(fake: Serve, status: str) -> None:
     server = fake(answer(HTML, status, "text/html; charset=utf-8"))
-    assert failure(f"{server.url}/docs").message.startswith(f"no mreg server at {server.url}/docs: there is one at this")
+    assert failure(f"{server.url}/docs").message.startswith(
+        f"no mreg server at {server.url}/docs: there is one at this"
+    )
 
 
 def test_a_route_that_an_older_server_lacks_is_named(fake: Serve) -> None:
