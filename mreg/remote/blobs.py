@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, ContinuedUpload, Unfinished
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import Digest, digest_of_key
+from mreg.domain.text import shell_word
 from mreg.errors import BadInput, BlobsMissing, Conflict, MregError, NotAllowed, NotFound, Unavailable
 from mreg.remote.problems import unexpected_answer
 from mreg.remote.references import model_path, version_path
 from mreg.wire.batches import encode_batch, encode_digests
+from mreg.wire.errors import OPERATOR
 from mreg.wire.protocol import DIRECT_BYTES
 
 if TYPE_CHECKING:
@@ -86,6 +88,11 @@ class HttpBlobs(BlobBackend):
     @property
     def url(self) -> str:
         return str(self._connection.address)
+
+    def repair(self, key: str, *, taken: bool = False) -> str:  # noqa: ARG002  only the server knows its blobs
+        command = f"mreg verify {shell_word(str(self._version))}" if self._version is not None else "mreg verify"
+        first = "" if taken else "repeat the command, since bytes can change in transit\n"
+        return f"{first}{OPERATOR}{command}"
 
     # Writing
 

@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import errors
 from mreg.domain.text import printable_json, quoted
-from mreg.server.hints import OPERATOR, command_hint, http_hint
+from mreg.server.hints import command_hint, http_hint
 from mreg.wire.envelope import encode_notices
-from mreg.wire.errors import encode_error, plain_details
+from mreg.wire.errors import OPERATOR, encode_error, plain_details
 from mreg.wire.protocol import MEDIA_TYPE
 
 if TYPE_CHECKING:
