@@ -5,8 +5,8 @@ servers of a store share it::
 
     uploads/<caller>/<model>/<64 hex digits of the blob>-<its size>
 
-Caller and model are digests of their names. A blob is durable before it is claimed; the claim alone need not survive a
-power loss, since its blob can be uploaded again.
+Caller and model are digests of an identity and of a name. A blob is durable before it is claimed; the claim alone need
+not survive a power loss, since its blob can be uploaded again.
 """
 
 from __future__ import annotations
@@ -35,7 +35,11 @@ _KEY = re.compile(r"uploads/[0-9a-f]{32}/[0-9a-f]{32}/([0-9a-f]{64})-(0|[1-9][0-
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """A caller who uploads blobs for a model; no other caller can use or continue these uploads."""
+    """A caller who uploads blobs for a model; no other caller can use or continue these uploads.
+
+    Attributes:
+        caller: Identity of the caller, which a token with the same name does not share.
+    """
 
     caller: str
     model: ModelName

@@ -53,7 +53,7 @@ FLUSH_BYTES = 4 << 20
 """Number of bytes after which a background write to disk is started, so that the final flush is short."""
 
 LOCK_TRIES = 5
-LOCK_SECONDS = 0.01
+LOCK_SECONDS = 0.002
 """Tries to lock an unfinished file, and the pause between them."""
 
 CHUNK_BYTES = 1 << 20

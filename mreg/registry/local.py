@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from mreg.domain.scope import EVERYTHING, ModelScope
@@ -192,20 +191,22 @@ class LocalRegistry(Registry):
         hook_log: HookLog | None = None,
         *,
         scope: ModelScope = EVERYTHING,
+        client: Token | None = None,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope, client=client))
+
+    @property
+    def caller(self) -> str:
+        """Identity of the caller; see `mreg.registry.session.Session.caller`."""
+        return self._session.caller
 
     @property
     def scope(self) -> ModelScope:
         """The models that exist for the actor."""
         return self._session.scope
-
-    def managing_tokens_for(self, client: Token | None) -> Self:
-        """Return this registry for a client whose tokens permit no more than its own; None for no limits."""
-        return type(self)(replace(self._session, client=client))
 
     def find_tokens(self, digests: Iterable[Digest]) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
         """Return tokens, and whether the catalog has any; see `mreg.registry.tokens.find_tokens`."""

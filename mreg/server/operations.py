@@ -15,7 +15,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -80,6 +80,20 @@ class Operations:
         for operation in self._running:
             operation.stop(_stopped())
 
+    def is_busy(self, operation: Operation[Any]) -> bool:
+        """Return whether `running` would refuse an operation because others are in progress."""
+        return not self._stopping and self._limit.is_full(operation.client)
+
+    def check_free(self, operation: Operation[Any]) -> None:
+        """Check that an operation could begin now.
+
+        Raises:
+            Refused: Too many operations are in progress, or the server is stopping.
+        """
+        if self._stopping:
+            raise _stopping()
+        self._limit.check(operation.client)
+
     @contextmanager
     def running(self, operation: Operation[Any]) -> Iterator[CapacityLimiter]:
         """Count an operation until the block ends; yield the limit of the threads.
@@ -103,7 +117,8 @@ class Operation(Generic[T]):
     Args:
         request: The request for it.
         work: Does it, in a thread.
-        around: Entered before the operation begins, such as to receive the body, and left at its end.
+        body: Entered to receive the body before the operation begins, and left at its end. Until the body is there,
+            the operation takes no place from others, however slow its client sends.
 
     Attributes:
         registry: The registry of the caller; its notices become events.
@@ -111,9 +126,9 @@ class Operation(Generic[T]):
     """
 
     def __init__(
-        self, request: Request, work: Callable[[Operation[T]], T], around: AbstractAsyncContextManager[None]
+        self, request: Request, work: Callable[[Operation[T]], T], body: AbstractAsyncContextManager[None] | None
     ) -> None:
-        self._around = around
+        self._body = body
         self.registry: LocalRegistry = registry_of(request, self._notice)
         self.client = client_of(request.scope)
         self._request = request
@@ -155,9 +170,30 @@ class Operation(Generic[T]):
             MregError: The operation failed.
         """
         operations: Operations = self._request.app.state.operations
-        with operations.running(self) as threads:
-            async with self._around:
+        if self._body is None:
+            with operations.running(self) as threads:
                 return await self._run(threads, show)
+        operations.check_free(self)  # a client need not send the body in vain
+        async with self._body:
+            await self._wait_for_turn(operations, show)
+            with operations.running(self) as threads:
+                return await self._run(threads, show)
+
+    async def _wait_for_turn(
+        self, operations: Operations, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]
+    ) -> None:
+        """Wait until an operation may begin whose body was received: the client would have to send it again."""
+        gone = asyncio.create_task(disconnected(self._request.receive))
+        try:
+            while operations.is_busy(self):
+                await show(self._events())
+                await asyncio.wait({gone}, timeout=PROGRESS_SECONDS)
+                if gone.done():
+                    raise _stopped()
+                if self._request.scope["mreg.revoked"]():
+                    raise _revoked()
+        finally:
+            gone.cancel()
 
     async def _run(self, threads: CapacityLimiter, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]) -> T:
         working = asyncio.create_task(run_sync(self._work, self, limiter=threads))
@@ -169,7 +205,7 @@ class Operation(Generic[T]):
                 if gone.done():
                     self.stop(_stopped())
                 elif self._request.scope["mreg.revoked"]():
-                    self.stop(Refused(401, "no_token", "the token was revoked", headers=BEARER))
+                    self.stop(_revoked())
             await show(self._events())
             return working.result()
         except Stopped:
@@ -204,7 +240,7 @@ async def answer(
     *,
     plain: Callable[[T], Awaitable[Response]] | None = None,
     events: Callable[[T], Iterable[tuple[str, Any]]] | None = None,
-    around: AbstractAsyncContextManager[None] | None = None,
+    body: AbstractAsyncContextManager[None] | None = None,
 ) -> Response:
     """Return the response to a request for a long operation.
 
@@ -212,7 +248,7 @@ async def answer(
         work: Does the operation, in a thread.
         plain: Returns the response to a client that does not accept events (default: the result as JSON).
         events: Returns the last events, of which the last is ``result`` (default: the result).
-        around: Entered before the operation begins, such as to receive the body, and left at its end.
+        body: Entered to receive the body, and left at the end of the operation (default: there is no body).
 
     Raises:
         Refused: Too many operations are in progress, or this one was stopped.
@@ -220,7 +256,7 @@ async def answer(
     """
     if request.scope.get("mreg.head"):
         return Response()
-    operation = Operation(request, work, around or nullcontext())
+    operation = Operation(request, work, body)
     if wants_events(request):
         return _EventResponse(request, operation, events or partial(result_events, request))
 
@@ -312,6 +348,10 @@ def _event(kind: str, document: Any) -> bytes:
         document = encode_notices([document])[0]
     data = printable_json(json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+def _revoked() -> Refused:
+    return Refused(401, "no_token", "the token was revoked", headers=BEARER)
 
 
 def _stopping() -> Refused:

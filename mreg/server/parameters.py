@@ -69,7 +69,9 @@ def registry_of(request: Request, notice: Callable[[str], None] | None = None) -
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     said = collected(request)
-    return registry.acting_as(caller.name, notice or said.notices.append, said.log, scope=caller.scope)
+    return registry.acting_as(
+        caller.name, notice or said.notices.append, said.log, scope=caller.scope, client=caller.token
+    )
 
 
 async def _registry(request: Request) -> LocalRegistry:
