@@ -28,7 +28,7 @@ VALID = timedelta(hours=24)
 ROOT = "uploads/"
 
 AT_ONCE = 32
-"""Number of claims in a bucket that are added or removed in parallel."""
+"""Number of claims in a bucket that are removed in parallel."""
 
 _KEY = re.compile(r"uploads/[0-9a-f]{32}/[0-9a-f]{32}/([0-9a-f]{64})-(0|[1-9][0-9]{0,18})")
 
@@ -72,9 +72,7 @@ class Claims:
 
     def add_many(self, uploader: Uploader, sizes: Mapping[Digest, int]) -> None:
         """Claim blobs that are in the store; see `add`."""
-        keys = [_key(uploader, digest, size) for digest, size in sizes.items()]
-        for _ in in_order(self._backend.mark, keys, at_once=AT_ONCE if self._backend.remote else 1):
-            pass
+        self._backend.mark_many(_key(uploader, digest, size) for digest, size in sizes.items())
 
     def of(self, uploader: Uploader, now: datetime) -> dict[Digest, int]:
         """Return the sizes of the claimed blobs by digest."""

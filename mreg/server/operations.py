@@ -315,6 +315,8 @@ class _EventResponse(Response):
         try:
             last = list(self._events(await self._operation.run(show)))
         except MregError as error:
+            if not self._began:  # the body could not be received
+                raise
             last = self._failure(scope, error.message, error_response(self._request, error))
         except HTTPException as error:
             if not self._began:
