@@ -295,6 +295,12 @@ class LocalRegistry(Registry):
 
         return open_blob(self._session, model, digest, size)
 
+    def look_at_upload(self, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
+        """Return `upload_state`, and whether it is busy; see `mreg.registry.uploads.look_at_upload`."""
+        from mreg.registry.uploads import look_at_upload
+
+        return look_at_upload(self._session, model, digest)
+
     def upload_state(self, model: ModelName, digest: Digest) -> UploadState:
         """Return how much of a blob the caller has uploaded; see `mreg.registry.uploads.upload_state`."""
         from mreg.registry.uploads import upload_state

@@ -119,13 +119,18 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
+    return look_at_upload(session, model, digest)[0]
+
+
+def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
+    """Return `upload_state`, and whether a request in progress, or one that was just interrupted, has more bytes."""
     session.scope.check_name(model, "upload to")
     store, uploader = session.artifacts(), Uploader(session.caller, model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
-        return UploadState(digest=digest, offset=size, complete=True)
+        return UploadState(digest=digest, offset=size, complete=True), False
     found = store.arrived(uploader, digest)
-    return UploadState(digest=digest, offset=found.offset, complete=False, busy=found.busy)
+    return UploadState(digest=digest, offset=found.offset, complete=False), found.busy
 
 
 @contextmanager

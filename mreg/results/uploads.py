@@ -27,10 +27,8 @@ class UploadState(Result):
     Attributes:
         offset: Number of bytes that have arrived.
         complete: Whether the blob is in the store, verified and durable, and can be used in a version of the model.
-        busy: Whether a request in progress has more bytes; only the server's own answer depends on it.
     """
 
     digest: Digest
     offset: int
     complete: bool
-    busy: bool = False

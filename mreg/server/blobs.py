@@ -109,12 +109,12 @@ async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, reque
 )
 async def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf) -> JSONResponse:
     """Return how much of a blob the caller has uploaded for the model; the header ``Upload-Offset`` has it, too."""
-    state = await run_sync(registry.upload_state, model, digest)
+    state, busy = await run_sync(registry.look_at_upload, model, digest)
     for seconds in WAITS:  # without a thread: such requests are cheap to send
-        if not state.busy:
+        if not busy:
             break
         await sleep(seconds)
-        state = await run_sync(registry.upload_state, model, digest)
+        state, busy = await run_sync(registry.look_at_upload, model, digest)
     return _state_response(state)
 
 
