@@ -230,8 +230,9 @@ def test_slow_senders_of_bundles_take_no_place_and_no_space(
 
 def test_a_silent_sender_of_a_bundle_is_cut(in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guard, "IDLE_SECONDS", 0.05)
+    server = in_process()
     for accept in ("*/*", "text/event-stream"):
-        with sending(in_process(), accept=accept) as connection:
+        with sending(server, accept=accept) as connection:
             text = b""
             while more := connection.recv(65536):
                 text += more
