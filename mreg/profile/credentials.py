@@ -70,7 +70,7 @@ def keep_token(address: Address, name: str, token: Password) -> tuple[str, str]:
     from mreg.profile.keyring import has_keyring, store_in_keyring
 
     saved_logins(os.environ)  # a damaged file is reported before the keyring has the token
-    login = SavedLogin(origin=address.origin, name=name, insecure=not address.is_protected)
+    login = SavedLogin(origin=address.origin, server=str(address), name=name, insecure=not address.is_protected)
     reason = ""
     if has_keyring():
         try:

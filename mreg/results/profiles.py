@@ -100,6 +100,11 @@ class Profile(Result):
         return os.path.dirname(self.catalog) if self.origins.get("catalog") == "default" else ""
 
     @property
+    def is_fallback(self) -> bool:
+        """Whether nothing names the registry: neither an argument, an option, a variable nor a file."""
+        return self.origins.get("catalog") == self.origins.get("name") == "default"
+
+    @property
     def base(self) -> str:
         """The folder of the project file if it names the store: folders below it are created as needed."""
         return self._project("catalog") or self._project("artifacts")
