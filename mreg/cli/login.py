@@ -78,7 +78,6 @@ def login(
     source, reason = keep_token(address, identity.name, token)
     if reason:
         run.output.note(f"{reason}; the token is saved in a file instead")
-    run.output.note(f"the token is saved in {'the keyring' if source == 'keyring' else source}")
     _tell_next_steps(run, address)
     run.output.result(_made(address, identity, source))
 
@@ -256,6 +255,8 @@ def logout(
         reason = drop_token(login)
         if reason:
             run.output.warn(f"the keyring can still have the token for {login.origin}: {reason}")
+    if os.environ.get("MREG_TOKEN"):
+        run.output.warn("MREG_TOKEN is still set")
     run.output.results(tuple(Logout(server=login.origin) for login in logins), Logout)
 
 

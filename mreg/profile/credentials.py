@@ -122,7 +122,11 @@ def run_token_command(command: TokenCommand) -> Password:
     lines = output.decode("utf-8", "replace").strip().splitlines()
     if len(lines) > 1:
         raise BadInput(f"{what} printed more than one line", hint="print the token alone")
-    return checked_token("".join(lines), f"the output of {what.removeprefix('the ')}")
+    return checked_token(
+        "".join(lines),
+        f"the output of {what.removeprefix('the ')}",
+        empty_hint="run it by hand: it must print the token to standard output",
+    )
 
 
 def saved_token(origin: str) -> Password:

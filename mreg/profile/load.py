@@ -1,7 +1,7 @@
-"""Find, merge and validate the settings of flags, variables and files: one `Profile`.
+"""Find, merge and validate the settings of arguments, variables and files: one `Profile`.
 
-The first source that has a key decides: flag, ``MREG_*`` variable, ``mreg.yaml`` in the working folder or the nearest
-folder above it, profile in the user's file, default.
+The first source that has a key decides: argument, ``MREG_*`` variable, ``mreg.yaml`` in the working folder or the
+nearest folder above it, profile in the user's file, default.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ NESTED = ("hooks", "token_command")
 WORDS_LIMIT = 100
 """Maximum number of words of a token command."""
 
-_GIVEN = ("flag", "MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
+_GIVEN = ("argument", "MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
 
 
 def load_profile(
@@ -304,7 +304,8 @@ def _read_named(file: str, config: str | os.PathLike[str] | None, variables: Map
     try:
         return read_profiles(file, required=bool(origin))
     except NotFound as error:
-        error.hint = f"{origin} names it; add a profile to create it: mreg profile add --help"
+        names = "MREG_CONFIG names it; " if origin == "MREG_CONFIG" else ""
+        error.hint = f"{names}add a profile to create it: mreg profile add --help"
         raise
 
 
@@ -469,7 +470,10 @@ def _command(node: Node, file: str) -> TokenCommand:
         )
     texts = tuple(text_of("a word of token_command", word, file) for word in words)
     if not texts[0] or any("\0" in text for text in texts):
-        raise BadProfile(f"{place}: token_command has an invalid word")
+        raise BadProfile(
+            f"{place}: token_command has an empty or invalid word",
+            hint="write the program and its arguments: token_command: [pass, show, mreg]",
+        )
     return TokenCommand(words=texts, place=place, folder=os.path.dirname(file))
 
 
@@ -502,7 +506,7 @@ def _arguments(given: Mapping[str, str | None]) -> Values:
     found: Values = {}
     for key, value in given.items():
         if value:
-            place(found, key, value, None, "flag")
+            place(found, key, value, None, "argument")
     return found
 
 

@@ -28,18 +28,21 @@ TOKEN_LIMIT = 4_096
 """Maximum length of a token in characters."""
 
 
-def checked_token(text: str, source: str) -> Password:
+def checked_token(text: str, source: str, *, empty_hint: str = "") -> Password:
     """Return the token in a text, without the white space around it; messages never repeat a part of it.
 
     Args:
         source: Where the text comes from, for messages: ``MREG_TOKEN``.
+        empty_hint: Hint if the text is empty (default: to paste the token).
 
     Raises:
         BadInput: The text is not a token.
     """
     word = text.strip()
     if not word:
-        raise BadInput(f"{source} has no token", hint="paste the token that an administrator of the server created")
+        raise BadInput(
+            f"{source} has no token", hint=empty_hint or "paste the token that an administrator of the server created"
+        )
     if re.search(r"(?:^|\s)sha256:[0-9a-fA-F]{64}$", word):
         raise BadInput(
             f"{source} has the line of a token file, not the token",
@@ -126,7 +129,7 @@ def server_profile(values: Values, sources: Sources, token: str | None, notice: 
     if sources.read.hooks.get(name):
         notice(Caution(f"the hooks of the profile {name} do not run here: the server runs those of its own profile"))
     try:
-        given = checked_token(token, "token") if token is not None else None
+        given = checked_token(token, "the argument token") if token is not None else None
         secret = given or _variable_token(address, sources, has_command=command is not None, notice=notice)
     except BadInput as error:
         raise BadProfile(error.message, hint=error.hint) from None

@@ -78,7 +78,6 @@ def test_a_token_is_saved_after_a_check_and_used_until_logout(
     done = typed(f"  {secret}\r\n", "login", f"{served.url}/")
     assert (done.code, done.err) == (
         0,
-        f"the token is saved in {saved()}\n"
         f"commands still use the profile local here; to use this server in this shell:\n"
         f"  export MREG_SERVER={served.url}\n"
         f"or by default:\n  mreg profile add team --server {served.url}\n  mreg profile use team\n",
@@ -409,7 +408,7 @@ def test_a_login_tells_how_to_use_the_server_unless_it_is_used(
         monkeypatch.setenv(name, filled(value))
     done = typed(served.secrets["ada"], "login", served.url)
     assert done.code == 0, done
-    _, *notes = done.err.splitlines()
+    notes = done.err.splitlines()
     assert [note.strip() for note in notes if note.startswith("  ")] == [filled(step) for step in (*shell, *default)]
     assert bool(shell) == any(note.endswith("to use this server in this shell:") for note in notes)
     assert bool(default) == ("or by default:" in notes)
@@ -573,16 +572,25 @@ def test_a_profile_with_a_server_is_added_shown_and_checked(
 ) -> None:
     done = command("profile", "add", "team", "--server", f"{served.url}/", "--model", "churn")
     assert (done.code, f"for this server yet: mreg login {served.url}\n" in done.err) == (0, True), done
+    refused = command("profile", "add", "both", "--server", served.url, "--artifacts", "/x")
+    assert (refused.code, refused.err) == (
+        2,
+        "error: --server and --artifacts exclude each other\n"
+        "  leave one of them out: a server has its own catalog and artifacts\n",
+    )
     file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
     assert done.out == (
         "key\tvalue\torigin\n"
         f"name\tteam\t--profile\nserver\t{served.url}\t{file}, line 3\nmodel\tchurn\t{file}, line 4\n"
+        "token\tnone\t\n"
     )
     shown = json.loads(command("profile", "show", "team", "--json").out)
     assert (shown["server"], shown["catalog"], shown["artifacts"]) == (served.url, None, None)
     done = command("profile", "check", "team")
     assert (done.code, "accept the token" in done.out) == (8, True)
     monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    assert command("profile", "show", "team").out.splitlines()[-1] == "token\tnot shown\tMREG_TOKEN"
+    assert json.loads(command("profile", "show", "team", "--json").out)["origins"]["token"] == "MREG_TOKEN"
     done = command("profile", "check", "team", "--json")
     names = [check["name"] for check in json.loads(done.out)]
     assert names[:5] == ["reach the server", "server latency", "accept the token", "version of the server", "clocks"]
@@ -604,6 +612,69 @@ def test_completion_with_a_server_offers_words_and_never_fails(
     for variables in ({"MREG_TOKEN": "mreg_x"}, {"MREG_SERVER": "http://127.0.0.1:1"}, {"MREG_TOKEN": ""}):
         done = process(env={**os.environ, **line, **variables})
         assert (done.out, done.err) == ("", "")
+
+
+def test_a_check_without_the_role_says_what_was_not_checked(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    monkeypatch.setenv("MREG_TOKEN", command("token", "create", "viewer", "-q").out.strip())
+    done = command("profile", "check")
+    assert (done.code, done.err) == (
+        0,
+        f"the catalog and the artifact store of the server were not checked: {served.url} refused the request: "
+        "viewer has role reader; this needs role admin\n",
+    )
+    assert "lacks" not in done.out
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == [
+        "check", "reach the server", "server latency", "accept the token", "version of the server", "clocks",
+    ]  # fmt: skip
+
+
+def test_revoking_the_own_token_must_be_confirmed(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    for name in ("lead", "other"):
+        secret = command("token", "create", name, "--role", "admin", "-q").out.strip()
+        if name == "lead":
+            own = secret
+    monkeypatch.setenv("MREG_TOKEN", own)
+    done = command("token", "revoke", "lead")
+    assert (done.code, done.err) == (
+        2,
+        f"error: confirmation required: revoke your own token lead for {served.url}?\n"
+        "  not a terminal: add --yes to confirm\n",
+    )
+    assert command("token", "revoke", "other").code == 0
+    again = command("token", "revoke", "other")
+    assert again.code == 4
+    assert again.err.startswith("error: token 'other' is revoked already, since ")
+    assert again.err.endswith("\n  create another one with its name: mreg token create other\n")
+    assert command("token", "revoke", "lead", "--yes").code == 0
+    assert command("list").code == 8
+
+
+def test_the_source_of_the_token_is_shown_to_people(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    done = typed(served.secrets["ada"], "login", served.url, "--format", "table")
+    assert done.out.strip() == f"ada, role admin, {served.url}, token saved in {saved()}"
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ben"])
+    assert command("whoami", "--format", "table").out.strip() == f"ben, role admin, {served.url}, token from MREG_TOKEN"
+    done = command("logout", "--format", "table")
+    assert (done.out.strip(), done.err) == (f"removed the token for {served.url}", "MREG_TOKEN is still set\n")
+    assert command("logout", "--all", "--format", "table").out.strip() == "no tokens are saved"
+
+
+def test_a_profile_shows_that_a_token_has_no_server(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_TOKEN", "mreg_x")
+    assert command("profile", "show").err == "commands fail here: MREG_TOKEN is set, and no server is named\n"
+    assert command("profile", "show", "local").err == ""
 
 
 # The token command
@@ -641,6 +712,8 @@ def test_a_token_command_that_prints_no_token_is_an_error(
     with pytest.raises(kind) as caught:
         run_command(*words)
     assert message in caught.value.message
+    if words == ("true",):
+        assert caught.value.hint == "run it by hand: it must print the token to standard output"
     assert "config.yaml, line 3" in caught.value.message
     assert "mreg_" not in caught.value.message
 
