@@ -34,6 +34,7 @@ from mreg.server.parameters import json_response, registry_of
 from mreg.server.problems import Refused, error_response, http_error_response, problem, unexpected_response
 from mreg.wire import encode
 from mreg.wire.envelope import encode_notices
+from mreg.wire.protocol import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -56,9 +57,6 @@ PROGRESS_SECONDS = 0.5
 
 PART_ITEMS = 1_000
 """Maximum number of items of a list in one event."""
-
-EVENT_BYTES = 64 << 20
-"""Maximum size of an event, which the client has to hold; `mreg.remote.events` has the same limit."""
 
 
 class Stopped(BaseException):
@@ -119,6 +117,7 @@ class Operation(Generic[T]):
         work: Does it, in a thread.
         body: Entered to receive the body before the operation begins, and left at its end. Until the body is there,
             the operation takes no place from others, however slow its client sends.
+        drop: Called with a result that nobody gets, because the request was cancelled.
 
     Attributes:
         registry: The registry of the caller; its notices become events.
@@ -126,9 +125,14 @@ class Operation(Generic[T]):
     """
 
     def __init__(
-        self, request: Request, work: Callable[[Operation[T]], T], body: AbstractAsyncContextManager[None] | None
+        self,
+        request: Request,
+        work: Callable[[Operation[T]], T],
+        body: AbstractAsyncContextManager[None] | None,
+        drop: Callable[[T], None],
     ) -> None:
         self._body = body
+        self._drop = drop
         self.registry: LocalRegistry = registry_of(request, self._notice)
         self.client = client_of(request.scope)
         self._request = request
@@ -198,6 +202,7 @@ class Operation(Generic[T]):
     async def _run(self, threads: CapacityLimiter, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]) -> T:
         working = asyncio.create_task(run_sync(self._work, self, limiter=threads))
         gone = asyncio.create_task(disconnected(self._request.receive))
+        taken = False
         try:
             while not working.done():
                 await show(self._events())
@@ -207,6 +212,7 @@ class Operation(Generic[T]):
                 elif self._request.scope["mreg.revoked"]():
                     self.stop(_revoked())
             await show(self._events())
+            taken = True
             return working.result()
         except Stopped:
             raise self._why_stopped or _stopped() from None
@@ -214,7 +220,9 @@ class Operation(Generic[T]):
             gone.cancel()
             self.stop(_stopped())  # the server cancels this task once its grace period is over
             await asyncio.wait({working})
-            working.exception()  # it was raised above, or the client has gone; otherwise asyncio logs it
+            # The exception was raised above, or the client has gone; asyncio logs one that nobody asks for.
+            if working.exception() is None and not taken:
+                self._drop(working.result())
 
     def _events(self) -> list[tuple[str, Any]]:
         """Return the events since the last call; of the progress the newest."""
@@ -241,6 +249,7 @@ async def answer(
     plain: Callable[[T], Awaitable[Response]] | None = None,
     events: Callable[[T], Iterable[tuple[str, Any]]] | None = None,
     body: AbstractAsyncContextManager[None] | None = None,
+    drop: Callable[[T], None] = lambda _result: None,
 ) -> Response:
     """Return the response to a request for a long operation.
 
@@ -249,6 +258,7 @@ async def answer(
         plain: Returns the response to a client that does not accept events (default: the result as JSON).
         events: Returns the last events, of which the last is ``result`` (default: the result).
         body: Entered to receive the body, and left at the end of the operation (default: there is no body).
+        drop: Called with a result that nobody gets, because the request was cancelled.
 
     Raises:
         Refused: Too many operations are in progress, or this one was stopped.
@@ -256,7 +266,7 @@ async def answer(
     """
     if request.scope.get("mreg.head"):
         return Response()
-    operation = Operation(request, work, body)
+    operation = Operation(request, work, body, drop)
     if wants_events(request):
         return _EventResponse(request, operation, events or partial(result_events, request))
 
@@ -331,7 +341,7 @@ class _EventResponse(Response):
     async def _finish(self, last: Iterable[tuple[str, Any]], send: Send) -> None:
         for kind, document in last:
             data = await run_sync(_event, kind, document)
-            if len(data) > EVENT_BYTES:
+            if len(data) > DOCUMENT_BYTES:
                 large = problem(
                     500, "too_large", f"the result is too large to send: {len(data)} bytes", hint="ask for less"
                 )

@@ -123,7 +123,9 @@ def reference_of(text: str) -> VersionRef:
     return _with_parameters(VersionRef.parse(reference), parameters)
 
 
-_KNOWN = re.compile(r"id=([1-9][0-9]{0,17});digest=(sha256:[0-9a-f]{64})")
+_KNOWN = re.compile(r"id=([1-9][0-9]{0,18});digest=(sha256:[0-9a-f]{64})")
+_ID_LIMIT = 2**63 - 1
+"""The largest id that a catalog can have."""
 
 
 def _with_parameters(reference: VersionRef, parameters: str) -> VersionRef:
@@ -133,7 +135,7 @@ def _with_parameters(reference: VersionRef, parameters: str) -> VersionRef:
     if parameters in ("bare", "loose"):
         return VersionRef(reference.name, exact=parameters == "bare")
     known = _KNOWN.fullmatch(parameters)
-    if known is None or reference.number is None:
+    if known is None or reference.number is None or int(known[1]) > _ID_LIMIT:
         raise BadInput(
             f"invalid parameters of a reference: {quoted(parameters)}",
             hint="write ;id=ID;digest=sha256:DIGEST after a version number, or none",

@@ -305,7 +305,7 @@ def test_a_limited_admin_acts_under_the_name_of_nobody_else(
     in_process: InProcess, registry: LocalRegistry, tokens: Tokens
 ) -> None:
     """The answer is the same for names of approvers, of tokens in the catalog and the file, and of nobody."""
-    registry.apply_policy(parse_policy({"stages": {"production": {"approvals": 1, "approvers": ["boss"]}}}))
+    registry.apply_policy(parse_policy({"production": {"approvals": 1, "approvers": ["boss"]}}))
     registry.create_token("other")
     lead = bearer(registry.create_token("lead", role="admin", models=["team-a/*"]).secret)
     server = in_process(ServerSettings(token_file=TokenFile(str(tokens.file), lambda _warning: None)))
