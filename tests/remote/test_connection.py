@@ -556,6 +556,22 @@ def test_a_repeatable_request_is_sent_again(fake: Serve, kind: str, method: str)
     assert all(pause >= 5 for pause in pauses) == (kind == "busy")
 
 
+def test_a_wait_that_the_server_asks_for_is_told(fake: Serve) -> None:
+    broken = problem("unavailable", "503 Service Unavailable", "cannot read the tokens").replace(
+        b"Mreg-Api: 1", b"Mreg-Api: 1\r\nRetry-After: 5"
+    )
+    told: list[str] = []
+    server = fake(broken)
+    with (
+        counted_pauses() as pauses,
+        Connection(server.url, notice=told.append) as connection,
+        pytest.raises(errors.Unavailable),
+    ):
+        connection.call("GET", "/models")
+    assert pauses == [5.0] * 4
+    assert told == [f"waiting for {server.url}: cannot read the tokens"]
+
+
 def test_attempts_are_limited(fake: Serve) -> None:
     server = fake(answer(HTML, "502 Bad Gateway", "text/html", api=None))
     assert "502" in failure(server.url).message
