@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.text import printable
 from mreg.results.tokens import Role
-from mreg.server.hints import OPERATOR
-from mreg.wire.errors import make_error
+from mreg.wire.errors import OPERATOR, make_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
