@@ -318,9 +318,10 @@ class Connection:
             if not (token.isascii() and token.isprintable()) or " " in token:
                 raise BadInput("the token has characters that no token has", hint=f"mreg login {self.address}")
             if self.address.scheme == "http" and not self.address.is_loopback and not self._insecure:
+                allow = f"mreg login {self.address} --insecure"
                 raise BadInput(
                     f"the token is not sent to {self.address} without TLS",
-                    hint=f"use https, or in a trusted network: mreg login --insecure {self.address}",
+                    hint=f"use {self.address.other_scheme()}, or in a network that you trust: {allow}",
                 )
             found["Authorization"] = f"Bearer {token}"
         return found
