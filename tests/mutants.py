@@ -58,6 +58,7 @@ _DECISIONS = (
     "tests/hooks/test_hooks.py::test_a_decision_on_a_version_that_a_hook_deletes_is_as_it_was_made"
 )
 _TOKENS = "tests/attacks/test_tokens.py::test_a_warning_about_a_token_file_is_logged_once"
+_LIMITED = "tests/registry/test_scopes.py::test_operations_on_the_whole_registry_need_all_models"
 
 MODULES = {
     "domain/policy": f"tests/domain/test_policy.py {_POLICY}",
@@ -72,7 +73,7 @@ MODULES = {
     "registry/stage_changes": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
     "registry/references": f"tests/registry/test_references.py {_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
     "registry/storing": f"tests/upkeep/test_gc.py {_PUSH} tests/registry/test_places.py",
-    "registry/gc": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
+    "registry/gc": f"tests/upkeep/test_gc.py tests/upkeep/test_commands.py {_LIMITED}",
     "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
