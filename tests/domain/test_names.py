@@ -300,6 +300,7 @@ def test_a_reference_goes_back_a_million_steps_and_no_further() -> None:
 
 def test_the_limits_of_aliases_versions_and_steps_back_are_inclusive() -> None:
     assert check_alias("a" * 64) == "a" * 64
+    assert LARGEST_VERSION == 2_147_483_647
     assert Selector.parse(str(LARGEST_VERSION)).value == str(LARGEST_VERSION)
     assert Selector.parse(f"latest~{LARGEST_BACK}").back == LARGEST_BACK
     for beyond in ("a" * 65, str(LARGEST_VERSION + 1), f"latest~{LARGEST_BACK + 1}"):

@@ -391,6 +391,7 @@ def test_a_version_leaves_freely_where_it_is_not_in_use_or_no_rule_guards(place:
 
 
 def test_the_limits_of_gates_and_approvers_are_inclusive() -> None:
+    assert (GATES_LIMIT, PEOPLE_LIMIT) == (100, 100)
     people = [f"p{number}" for number in range(PEOPLE_LIMIT + 1)]
     gates = ["a > 1"] * (GATES_LIMIT + 1)
     full = parse_policy({"Production": {"gates": gates[1:], "approvers": people[1:], "approvals": PEOPLE_LIMIT}})
