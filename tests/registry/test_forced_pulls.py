@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -533,6 +534,42 @@ def test_a_folder_that_is_changed_during_the_pull_is_not_replaced(
     assert not list(Path().glob(".out.mreg-*"))
     registry.pull("fo@2", "out", force=True)
     assert files_in("out").items() >= V2.items()
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("kind", ["file", "link", "pipe", "folder", "empty folder"])
+def test_what_appears_at_the_destination_during_the_pull_is_not_replaced(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, kind: str, force: bool
+) -> None:
+    real = placing.FolderPlace._rename_folder
+
+    def appearing(*words: Any) -> None:
+        if kind == "file":
+            Path("out").write_text("mine")
+        elif kind == "link":
+            os.symlink("elsewhere", "out")
+        elif kind == "pipe":
+            os.mkfifo("out")
+        else:
+            fill("out", {"mine": "mine"} if kind == "folder" else {})
+            os.makedirs("out", exist_ok=True)
+        real(*words)
+
+    monkeypatch.setattr(placing.FolderPlace, "_rename_folder", appearing)
+    if kind == "empty folder":
+        registry.pull("fo@2", "out", force=force)
+        assert files_in("out") == V2
+        return
+    with pytest.raises(mreg.AlreadyExists) as caught:
+        registry.pull("fo@2", "out", force=force)
+    assert caught.value.message == f"'{os.path.abspath('out')}' already exists with other content"
+    assert os.listdir() == ["out"]
+    there = os.lstat("out").st_mode
+    assert (stat.S_ISREG(there), stat.S_ISLNK(there), stat.S_ISFIFO(there), stat.S_ISDIR(there)) == (
+        kind == "file", kind == "link", kind == "pipe", kind == "folder",
+    )  # fmt: skip
+    assert kind not in ("file", "folder") or "mine" in (Path("out").read_text() if kind == "file" else files_in("out"))
+    assert not any(path.is_file() for path in records().rglob("*"))
 
 
 @pytest.mark.parametrize("step", [1, 2])
