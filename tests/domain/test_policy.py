@@ -132,6 +132,9 @@ NUMERIC = [
     ("params.batch <= 100", None, True),
     ("params.batch > 100", None, False),
     ("params.batch = 20.0", None, True),
+    ("params.batch in (20.0, 30)", None, True),
+    ("params.batch in ('auto', 20)", None, True),  # one text makes all of them texts
+    ("params.batch in (20.0, 'auto')", None, False),
     ("size_bytes > 9", None, True),
     ("size_bytes < 9", None, False),
     ("version < 10", None, True),
