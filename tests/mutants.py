@@ -61,29 +61,38 @@ _DECISIONS = (
 _TOKENS = "tests/attacks/test_tokens.py::test_a_warning_about_a_token_file_is_logged_once"
 _LIMITED = "tests/registry/test_scopes.py::test_operations_on_the_whole_registry_need_all_models"
 
+_CONTRACT = "tests/contracts/test_local_registry.py"
+_TRANSFERS = "tests/contracts/test_local_transfers.py"
+_BUNDLES = (
+    "tests/registry/test_bundle.py::test_what_is_exported_comes_back "
+    "tests/registry/test_bundle.py::test_a_bucket_takes_and_gives_bundles "
+    "tests/integration/test_speed.py::test_a_check_measures_catalog_and_store_and_leaves_nothing"
+)
+_REPEATED = "tests/registry/test_uploads.py::test_a_repeated_request_gives_the_version_that_it_made"
+
 MODULES = {
-    "domain/policy": f"tests/domain/test_policy.py {_POLICY}",
+    "domain/policy": f"tests/domain/test_policy.py {_POLICY} tests/attacks/test_alias_case.py",
     "domain/gates": f"tests/domain/test_policy.py tests/domain/test_directions.py {_POLICY}",
     "domain/transition": f"tests/domain/test_transition.py {_LIFE}",
     "results/comparison": "tests/registry/test_comparison.py tests/registry/test_queries.py",
-    "registry/compare": "tests/registry/test_comparison.py tests/registry/test_queries.py",
-    "domain/names": f"tests/domain/test_names.py {_PUSH} tests/attacks/test_alias_case.py",
-    "registry/admission": f"{_POLICY} {_LIFE}",
-    "registry/approve": f"{_POLICY} {_LIFE} {_DECISIONS}",
-    "registry/promote": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
-    "registry/stage_changes": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py",
-    "registry/references": f"tests/registry/test_references.py {_LIFE} {_PUSH} tests/attacks/test_alias_case.py",
-    "registry/storing": f"tests/upkeep/test_gc.py {_PUSH} tests/registry/test_places.py",
-    "registry/gc": f"tests/upkeep/test_gc.py tests/upkeep/test_commands.py {_LIMITED}",
-    "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py",
+    "registry/compare": f"tests/registry/test_comparison.py tests/registry/test_queries.py {_CONTRACT}",
+    "domain/names": f"tests/domain/test_names.py {_PUSH} tests/attacks/test_alias_case.py {_CONTRACT}",
+    "registry/admission": f"{_POLICY} {_LIFE} {_CONTRACT}",
+    "registry/approve": f"{_POLICY} {_LIFE} {_DECISIONS} {_CONTRACT}",
+    "registry/promote": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py {_CONTRACT}",
+    "registry/stage_changes": f"{_LIFE} {_POLICY} tests/cli/test_leaving_production.py tests/hooks/test_hooks.py {_CONTRACT}",
+    "registry/references": f"tests/registry/test_references.py {_LIFE} {_PUSH} tests/attacks/test_alias_case.py {_CONTRACT}",
+    "registry/storing": f"tests/upkeep/test_gc.py {_PUSH} tests/registry/test_places.py {_TRANSFERS}",
+    "registry/gc": f"tests/upkeep/test_gc.py tests/upkeep/test_commands.py {_LIMITED} {_CONTRACT}",
+    "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py {_TRANSFERS} {_REPEATED}",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
-    "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH}",
-    "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py {_LIFE} {_POLICY}",
+    "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH} {_CONTRACT}",
+    "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py {_LIFE} {_POLICY} {_CONTRACT}",
     "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
-    "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS}",
-    "artifacts/placing": f"{_PULL} {_STORE}",
-    "artifacts/replacing": f"{_PULL} {_STORE}",
-    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py tests/registry/test_uploads.py {_STDOUT}",
+    "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS} {_TRANSFERS}",
+    "artifacts/placing": f"{_PULL} {_STORE} {_TRANSFERS}",
+    "artifacts/replacing": f"{_PULL} {_STORE} {_TRANSFERS}",
+    "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py tests/registry/test_uploads.py {_STDOUT} {_TRANSFERS} {_BUNDLES}",
     "server/guard": "tests/server/test_guard.py",
     "server/tokens": f"tests/server/test_token_files.py {_TOKENS}",
     "server/proxy": "tests/server/test_proxy.py",

@@ -572,6 +572,51 @@ def test_what_appears_at_the_destination_during_the_pull_is_not_replaced(
     assert not any(path.is_file() for path in records().rglob("*"))
 
 
+def test_an_empty_folder_is_replaced_where_a_rename_cannot(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, out = os.rename, os.path.abspath("out")
+    failures = 0
+
+    def as_on_windows(source: str, target: str, **options: int) -> None:
+        nonlocal failures
+        if target == out and os.path.lexists(out):
+            raise FileExistsError(17, "File exists")
+        if target == out and failures:
+            failures -= 1
+            raise OSError(28, "No space left on device")
+        real(source, target, **options)
+
+    monkeypatch.setattr(os, "rename", as_on_windows)
+    os.mkdir("out")
+    failures = 1
+    with pytest.raises(mreg.Unavailable, match="No space left on device"):
+        registry.pull("fo@2", "out")
+    assert os.listdir("out") == []
+    registry.pull("fo@2", "out")
+    assert files_in("out") == V2
+
+
+def test_a_changed_folder_that_cannot_be_put_back_is_kept_beside_the_destination(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.pull("fo@1", "out")
+    real, calls = rename2, 0
+
+    def once(source: str, target: str, flags: int) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            fill("out", {"mine": "mine"})
+        return calls == 1 and real(source, target, flags)
+
+    monkeypatch.setattr(placing, "rename2", once)
+    with pytest.raises(mreg.Conflict, match="was changed during the pull"):
+        registry.pull("fo@2", "out", force=True)
+    (saved,) = Path().glob("out.replaced-*")
+    assert files_in(saved) == {**V1, "mine": "mine"}
+
+
 @pytest.mark.parametrize("step", [1, 2])
 def test_a_folder_that_cannot_be_replaced_is_put_back(
     registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, step: int
