@@ -339,7 +339,15 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
         version=WORDS,
     ),
-    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=st.just("server")),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=st.just("server"), direct=st.booleans()),
+    uploads.DirectUpload: built(
+        uploads.DirectUpload,
+        digest=DIGESTS,
+        arrived_bytes=NUMBERS,
+        parts=st.lists(
+            built(uploads.UploadPart, number=NUMBERS, start=NUMBERS, size_bytes=NUMBERS, url=st.text()), max_size=3
+        ).map(tuple),
+    ),
     uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
