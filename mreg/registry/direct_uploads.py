@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from mreg.registry.session import Session
 
 
-def begin_direct(session: Session, model: ModelName, digest: Digest, size: int, *, seconds: int) -> DirectUpload:
+def begin_direct(
+    session: Session, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool = True
+) -> DirectUpload:
     """Begin or continue the direct upload of a blob for a version of the model; return its next missing parts.
 
     Args:
         seconds: How long the URLs are valid.
+        permitted: Whether the server permits direct uploads.
 
     Raises:
         OutsideScope: The model is outside the scope of the caller.
-        BadInput: The store has no presigned URLs for uploads, or the blob is empty.
+        BadInput: The server or its store has no direct uploads, or the blob is empty.
         Unavailable: The store cannot be reached or written.
     """
-    uploads = _uploads(session, model)
+    uploads = _uploads(session, model, permitted=permitted)
     if size == 0:
         raise BadInput("an empty blob has no parts", hint="upload it to the server")
     begin_storing(session)
@@ -62,6 +65,8 @@ def finish_direct(
     digest: Digest,
     size: int,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    permitted: bool = True,
 ) -> UploadState:
     """Verify the bytes of a direct upload, store them as a blob, and claim it for the caller; idempotent.
 
@@ -71,7 +76,7 @@ def finish_direct(
         Conflict: The caller has no direct upload of the blob.
         Unavailable: The store cannot be reached or written. The bytes stay, and the upload can be finished later.
     """
-    uploads = _uploads(session, model)
+    uploads = _uploads(session, model, permitted=permitted)
     store, uploader = session.artifacts(), Uploader(session.actor(), model)
     done = UploadState(digest=digest, offset=size, complete=True)
     upload = uploads.find_direct(uploader.direct(digest, size))
@@ -97,9 +102,9 @@ def remove_expired(session: Session) -> None:
         direct_upload.remove_expired(uploads, session.now())
 
 
-def _uploads(session: Session, model: ModelName) -> SupportsDirectUploads:
+def _uploads(session: Session, model: ModelName, *, permitted: bool) -> SupportsDirectUploads:
     session.scope.check_name(model, "upload to")
-    uploads = session.artifacts().direct_uploads
+    uploads = session.artifacts().direct_uploads if permitted else None
     if uploads is None:
-        raise BadInput("the artifact store takes no direct uploads", hint="upload the blob to the server")
+        raise BadInput("this server takes no direct uploads", hint="upload the blob to the server")
     return uploads

@@ -278,17 +278,22 @@ class LocalRegistry(Registry):
 
         return missing_blobs(self._session, model, blobs, direct=direct)
 
-    def begin_direct(self, model: ModelName, digest: Digest, size: int, *, seconds: int) -> DirectUpload:
+    def begin_direct(
+        self, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool
+    ) -> DirectUpload:
         """Begin or continue a direct upload; see `mreg.registry.direct_uploads.begin_direct`."""
         from mreg.registry.direct_uploads import begin_direct
 
-        return begin_direct(self._session, model, digest, size, seconds=seconds)
+        return begin_direct(self._session, model, digest, size, seconds=seconds, permitted=permitted)
 
-    def finish_direct(self, model: ModelName, digest: Digest, size: int, progress: Progress = None) -> UploadState:
+    def finish_direct(
+        self, model: ModelName, digest: Digest, size: int, progress: Progress, *, permitted: bool
+    ) -> UploadState:
         """Verify a direct upload and store its blob; see `mreg.registry.direct_uploads.finish_direct`."""
         from mreg.registry.direct_uploads import finish_direct
 
-        return finish_direct(self._session, model, digest, size, progress or (lambda _done, _total: None))
+        report = progress or (lambda _done, _total: None)
+        return finish_direct(self._session, model, digest, size, report, permitted=permitted)
 
     def remove_expired_uploads(self) -> None:
         """Remove direct uploads that nobody finished; see `mreg.registry.direct_uploads.remove_expired`."""

@@ -153,7 +153,11 @@ def begin_direct(
     Send each part with ``PUT`` and its ``Content-Length``, without the token, and repeat this request until no part is
     missing. A URL is valid for 15 minutes. Parts that arrived stay for 24 hours.
     """
-    return json_response(registry.begin_direct(model, digest, _direct_size(request, body), seconds=DIRECT_SECONDS))
+    settings: ServerSettings = request.app.state.settings
+    if body.size > settings.upload_limit:
+        raise too_large(settings.upload_limit)
+    found = registry.begin_direct(model, digest, body.size, seconds=DIRECT_SECONDS, permitted=settings.direct)
+    return json_response(found)
 
 
 @router.post("/models/{model}/blobs/{digest}/direct/finish", responses=long_responses(schemas.UploadState))
@@ -162,22 +166,13 @@ async def finish_direct(model: Model, digest: BlobDigest, body: DirectBlob, requ
 
     Bytes with another size or digest are refused and removed. The request can be repeated.
     """
-    size = _direct_size(request, body)
-    return await answer(request, lambda run: run.registry.finish_direct(model, digest, size, run.progress))
-
-
-def _direct_size(request: Request, body: DirectBlob) -> int:
-    """Return the size of a direct upload.
-
-    Raises:
-        Refused: The blob is too large, or the server permits no direct uploads.
-    """
     settings: ServerSettings = request.app.state.settings
-    if not settings.direct:
-        raise BadInput("this server permits no direct uploads", hint="upload the blob to the server")
     if body.size > settings.upload_limit:
         raise too_large(settings.upload_limit)
-    return body.size
+    return await answer(
+        request,
+        lambda run: run.registry.finish_direct(model, digest, body.size, run.progress, permitted=settings.direct),
+    )
 
 
 def _state_response(state: UploadState) -> JSONResponse:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -19,6 +20,7 @@ from mreg.remote import blobs, connection, direct, direct_upload
 from mreg.remote.connection import Connection
 from mreg.results.profiles import Profile
 from tests.proxy import Proxy
+from tests.server.test_schemas import SHAPES, strict
 from tests.servers import Place, Store, new_place
 from tests.serving import Serving, serving
 
@@ -475,7 +477,7 @@ class Raw:
     def digest(self) -> str:
         return f"sha256:{hashlib.sha256(self.data).hexdigest()}"
 
-    def post(self, rest: str, document: object) -> requests.Response:
+    def post(self, rest: str, document: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.secret}"}
         return requests.post(f"{self.url}/models/{self.model}/blobs{rest}", json=document, headers=headers, timeout=60)
 
@@ -506,7 +508,9 @@ def raw(served: Serving, client: Client) -> Raw:
 def test_a_client_uploads_with_two_requests_and_its_parts(raw: Raw) -> None:
     assert raw.missing() == [{"digest": raw.digest, "method": "server", "direct": True}]
     raw.upload()
-    assert raw.begin().json() == {"digest": raw.digest, "arrived_bytes": len(raw.data), "parts": []}
+    begun = raw.begin()
+    assert begun.json() == {"digest": raw.digest, "arrived_bytes": len(raw.data), "parts": []}
+    strict(SHAPES["DirectUpload"]).validate_json(begun.content)
     assert raw.finish().json() == {"digest": raw.digest, "offset": len(raw.data), "complete": True}
     assert raw.missing() == []
 

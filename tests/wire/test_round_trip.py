@@ -359,7 +359,7 @@ def test_every_form_is_tried() -> None:
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
         comparison.Change, files.PlannedFile, files.PulledFile, files.PulledFile, lineage.LineageNode, bundles.ImportedVersion, imports.ImportEntry, upkeep.BlobProblem,
-        upkeep.Migration, upkeep.CopiedFile, tokens.Token,
+        upkeep.Migration, upkeep.CopiedFile, tokens.Token, uploads.UploadPart,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)
 
