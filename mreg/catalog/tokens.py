@@ -137,7 +137,7 @@ def unknown_token(name: str, token: TokenInfo | None, others: Iterable[str]) -> 
     if token is not None and token.revoked_at is not None:
         return NotFound(
             f"token {quoted(name)} is revoked already, since {time_text(token.revoked_at)}",
-            hint="mreg token list",
+            hint=f"create another one with its name: mreg token create {name}",
             kind="token",
         )
     near = nearest(name, set(others), 1)

@@ -34,6 +34,7 @@ from mreg.server.parameters import json_response, registry_of
 from mreg.server.problems import Refused, error_response, http_error_response, problem, unexpected_response
 from mreg.wire import encode
 from mreg.wire.envelope import encode_notices
+from mreg.wire.protocol import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -56,9 +57,6 @@ PROGRESS_SECONDS = 0.5
 
 PART_ITEMS = 1_000
 """Maximum number of items of a list in one event."""
-
-EVENT_BYTES = 64 << 20
-"""Maximum size of an event, which the client has to hold; `mreg.remote.events` has the same limit."""
 
 
 class Stopped(BaseException):
@@ -305,7 +303,7 @@ class _EventResponse(Response):
     async def _finish(self, last: Iterable[tuple[str, Any]], send: Send) -> None:
         for kind, document in last:
             data = await run_sync(_event, kind, document)
-            if len(data) > EVENT_BYTES:
+            if len(data) > DOCUMENT_BYTES:
                 large = problem(
                     500, "too_large", f"the result is too large to send: {len(data)} bytes", hint="ask for less"
                 )

@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 import os
 import random
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,18 @@ def test_events_arrive_in_any_pieces(size: int) -> None:
 
 
 HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
-    "an event without an end": (lambda: repeat(b"x" * 100_000), "an event is too large"),
+    "an event without an end": (lambda: repeat(b"x" * 100_000), "an event is too large: it is larger than 1 MB"),
     "a line without an end": (lambda: iter([b"data: "] + [b"[" * 1_000_000] * 100), "an event is too large"),
+    "a result without an end": (
+        lambda: chain([b"event: result\ndata: "], repeat(b"[" * 1_000_000)),
+        "an event is too large: it is larger than 40 MB",
+    ),
+    "many lines": (lambda: iter([b"event: result\n" + b"ab\n" * 12_000_000 + b"\n"]), "an event has too many lines"),
+    "a large progress": (lambda: iter([event("progress", {"done": "x" * 1_000_000})]), "an event is too large"),
+    "progress that begins as a result": (
+        lambda: repeat(b"event: result\nevent: progress\ndata: {}" + b" " * 10_000_000 + b"\n\n"),
+        "it has too many events",
+    ),
     "endless comments": (lambda: repeat(b":\n\n" * 30_000), "it has too many events"),
     "endless progress": (lambda: repeat(event("progress", {"done": 1, "total": 2}) * 2_000), "it has too many"),
     "endless notices": (lambda: repeat(event("notice", {"text": "x" * 100_000})), "it has too many events"),
@@ -56,7 +67,11 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "endless files": (lambda: repeat(event("file", {"path": "/prepared/x"})), "it offers an invalid file"),
     "deep nesting": (lambda: iter([b"event: result\ndata: " + b"[" * 100_000 + b"\n\n"]), "an event is not JSON"),
     "many values": (
-        lambda: iter([b"event: result\ndata: {}" + b",[]" * 6_000_000 + b"\n\n"]),
+        lambda: iter([b"event: result\ndata: {}" + b",[]" * 3_000_000 + b"\n\n"]),
+        "it has too many values",
+    ),
+    "many keys": (
+        lambda: iter([b'event: result\ndata: {"":0' + b',"":0' * 2_600_000 + b"}\n\n"]),
         "it has too many values",
     ),
     "no object": (lambda: iter([b"event: result\ndata: []\n\n"]), "an event is not an object"),
@@ -68,11 +83,26 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_stream_of_events_ends_in_an_error(kind: str) -> None:
+def test_a_hostile_stream_of_events_ends_in_an_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "PROGRESS_BYTES", events.PROGRESS_BYTES // 20)
     stream, why = HOSTILE[kind]
     with pytest.raises(Unavailable, match=why) as failure:
         read(stream(), SERVER)
     assert failure.value.message.startswith(f"invalid answer of {SERVER}")
+
+
+@pytest.mark.parametrize("kind", ["many lines", "many values", "many keys", "a result without an end"])
+def test_a_hostile_stream_of_events_takes_little_memory(kind: str) -> None:
+    stream, _ = HOSTILE[kind]
+    chunks = list(islice(stream(), 50))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unavailable):
+            read(chunks, SERVER)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 << 20
 
 
 def test_a_hostile_server_tells_a_bounded_number_of_notices() -> None:

@@ -179,7 +179,7 @@ def test_the_secret_is_printed_once(command: Mreg, tmp_path: Path) -> None:
     assert SECRET.fullmatch(quiet.out.strip())
     assert quiet.err == ""
     drawn = command("token", "create", "table", "--format", "table")
-    assert "the secret is shown this once; the catalog has the token" in drawn.out
+    assert "the secret is shown only once; the catalog has its SHA-256" in drawn.out
     (listed,) = [one for one in json.loads(command("token", "list", "--json").out) if one["name"] == "ci"]
     assert (listed["created_by"], listed["last_used_at"], listed["expires"]) == ("tester", None, made["expires"])
     assert command("token", "list", "-q").out == "ci\nquiet\ntable\n"
@@ -196,7 +196,7 @@ def test_a_time_without_a_zone_is_local_time(command: Mreg) -> None:
 MISTAKES = [
     (["token", "revoke", "gon"], 4, "token 'gon' not found", "mreg token list"),
     (["token", "revoke", "deployy"], 4, "token 'deployy' not found", "did you mean deploy?"),
-    (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token list"),
+    (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token create gone"),
     (["token", "create", "ci"], 7, "token 'ci' already exists", "mreg token revoke ci"),
     (["token", "create", "a b"], 2, "invalid token name 'a b'", "use a word"),
     (["token", "create", "x", "--role", "writr"], 2, "invalid role 'writr'", "did you mean writer?"),
