@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.claims import Claims, Uploader
     from mreg.artifacts.destination import Received
     from mreg.artifacts.folder_upload import FolderUpload
-    from mreg.artifacts.partial_upload import PartialUpload
+    from mreg.artifacts.partial_upload import Arrived, PartialUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -180,8 +180,8 @@ class ArtifactStore:
         ):
             yield upload
 
-    def arrived(self, uploader: Uploader, digest: Digest) -> int:
-        """Return the number of bytes from which an upload can be continued, 0 if nothing arrived."""
+    def arrived(self, uploader: Uploader, digest: Digest) -> Arrived:
+        """Return how much of an upload has arrived."""
         from mreg.artifacts.partial_upload import arrived
 
         return arrived(self._unfinished_files, uploader, digest)
@@ -355,9 +355,7 @@ class ArtifactStore:
                 raise missing_folder(self.missing) from error
             raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
-            error.hint = (
-                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
-            )
+            error.hint = error.hint or self._backend.repair(blob_key(request.digest), taken=True)
             raise
         with closing(stream):
             yield stream
@@ -481,13 +479,8 @@ class ArtifactStore:
             yield
         except Corrupt as error:
             if "digest" in error.details and not error.hint:
-                key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
-                    there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.place}/{key}, then " if there else ""
-                    if there and self._backend.remote:  # the damage can be in transit
-                        first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
-                    error.hint = f"{first}push the model again from its source"
+                    error.hint = self._backend.repair(blob_key(Digest.parse(str(error.details["digest"]))))
             raise
 
     def pull(
