@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import MREG, Figure, against, in_turn, peak_memory, run
-
-COLD_SECONDS = 5.0
+from benchmarks.measure import MREG, Figure, against, change_pages, in_turn, peak_memory, remove_cold, run
 
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
@@ -29,16 +25,16 @@ def _large_file(folder: Path, mebibytes: int) -> Iterator[Figure]:
     number = iter(range(1000))
 
     def push_new() -> float:
-        _change(big, next(number))
-        _remove(folder / "data/mreg/artifacts/blobs")
+        change_pages(big, next(number))
+        remove_cold(folder / "data/mreg/artifacts/blobs")
         return run([*MREG, "push", str(big), "--name", "big"])
 
     def pull() -> float:
-        _remove(pulled)
+        remove_cold(pulled)
         return run([*MREG, "pull", "big", str(pulled)])
 
     def hash_and_write(*options: str) -> float:
-        _remove(copy)
+        remove_cold(copy)
         return run([sys.executable, "-m", "benchmarks.hash_and_write", str(big), str(copy), *options])
 
     base, ahead, pushing, pulling, again, hashing = in_turn(
@@ -61,7 +57,7 @@ def _large_file(folder: Path, mebibytes: int) -> Iterator[Figure]:
         yield against(f"mreg {name} of {size}", seconds, base, 1.25, note=note)
     yield Figure(name=f"hashlib's sha256 of {size}, read and hashed in turn", value=hashing, unit="s")
     yield against(f"mreg push of the same {size} again", again, hashing, 1.25, note="limit: hashing alone")
-    _change(big, next(number))
+    change_pages(big, next(number))
     memory = peak_memory([*MREG, "push", str(big), "--name", "big"])
     yield Figure(name=f"peak memory of that push of {size}", value=memory, unit="MiB", limit=100)
     pulled.unlink()
@@ -69,24 +65,6 @@ def _large_file(folder: Path, mebibytes: int) -> Iterator[Figure]:
     yield Figure(name=f"peak memory of that pull of {size}", value=memory, unit="MiB", limit=100)
     for file in (big, copy, pulled):
         file.unlink()
-
-
-def _change(path: Path, number: int) -> None:
-    """Change every page of a file, as another training changes every weight."""
-    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as pages:
-        for start in range(0, len(pages), mmap.PAGESIZE):
-            pages[start : start + 8] = number.to_bytes(8, "big")
-
-
-def _remove(path: Path) -> None:
-    """Remove a copy of the file, and wait until its pages are as cold as any others.
-
-    A virtual machine gives free memory back to its host after about two seconds. Until then, a process that starts
-    quickly writes to warm pages, several times faster than the next.
-    """
-    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    os.sync()
-    time.sleep(COLD_SECONDS)
 
 
 def _hash_seconds(path: Path) -> float:

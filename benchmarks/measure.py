@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import re
 import resource
 import shutil
 import statistics
@@ -16,6 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 MREG = (sys.executable, "-m", "mreg")
+
+COLD_SECONDS = 5.0
+"""Time after which the pages of a removed file are cold again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +106,41 @@ def in_turn(works: Sequence[Callable[[], float]], rounds: int, *, settle: bool =
             if number:
                 times[place].append(seconds)
     return [statistics.median(one) for one in times]
+
+
+@contextmanager
+def running_server(command: list[str], folder: Path) -> Iterator[tuple[int, int]]:
+    """A server's port and process id, as long as it is needed; it prints its URL once it answers."""
+    log = folder / f"log-{os.urandom(4).hex()}"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, stdout=stream, stderr=stream)
+    try:
+        while not (found := re.search(r"at http://127\.0\.0\.1:(\d+),", log.read_text())):
+            if process.poll() is not None:
+                raise RuntimeError(log.read_text()[-2000:])
+            time.sleep(0.05)
+        yield int(found[1]), process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def change_pages(path: Path, number: int) -> None:
+    """Change every page of a file, as another training changes every weight."""
+    with path.open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as pages:
+        for start in range(0, len(pages), mmap.PAGESIZE):
+            pages[start : start + 8] = number.to_bytes(8, "big")
+
+
+def remove_cold(path: Path, seconds: float = COLD_SECONDS) -> None:
+    """Remove a copy of the file, and wait until its pages are as cold as any others.
+
+    A virtual machine gives free memory back to its host after about two seconds. Until then, a process that starts
+    quickly writes to warm pages, several times faster than the next.
+    """
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    os.sync()
+    time.sleep(seconds)
 
 
 def peak_memory(command: Sequence[str]) -> float:

@@ -8,13 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import mreg
 from benchmarks import hub
 from benchmarks.clients import ask, fetch, send_file, send_form
-from benchmarks.measure import MREG, Figure, against, in_turn, run
+from benchmarks.measure import MREG, Figure, against, in_turn, run, running_server
 from tests.environments import hub_client
 
 SLOWER = 1 / 0.8
@@ -39,15 +38,15 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     (folder / "served").mkdir()
     os.environ.update(MREG_CATALOG=str(folder / "served/catalog.db"), MREG_ARTIFACTS=str(folder / "served/artifacts"))
     _fill(folder, 20 if quick else 1_000)
-    with _running([*MREG, "serve", "--port", "0"], folder) as (served, _):
+    with running_server([*MREG, "serve", "--port", "0"], folder) as (served, _):
         _status, document = ask(served, "GET", "/models/model-0007")
         plain_folder = folder / "plain"
         plain_folder.mkdir()
         (plain_folder / "document.json").write_bytes(document)
-        with _running([sys.executable, "-m", "benchmarks.plain", str(plain_folder)], folder) as (plain, _):
+        with running_server([sys.executable, "-m", "benchmarks.plain", str(plain_folder)], folder) as (plain, _):
             yield from _transfers(folder, served, plain, 16 if quick else 512)
             yield from _requests(served, plain, 200 if quick else 4_000, 20 if quick else 1_000)
-    with _running([*MREG, "serve", "--port", "0"], folder) as (served, process):
+    with running_server([*MREG, "serve", "--port", "0"], folder) as (served, process):
         yield from _memory(folder, served, process, 64 if quick else 2048)
 
 
@@ -65,23 +64,6 @@ def _fill(folder: Path, models: int) -> None:
                     parameters={"lr": 0.01},
                     tags={"team": "mail"},
                 )
-
-
-@contextmanager
-def _running(command: list[str], folder: Path) -> Iterator[tuple[int, int]]:
-    """A server's port and process, as long as it is needed."""
-    log = folder / f"log-{os.urandom(4).hex()}"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream)
-    try:
-        while not (found := re.search(r"at http://127\.0\.0\.1:(\d+),", log.read_text())):
-            if process.poll() is not None:
-                raise RuntimeError(log.read_text()[-2000:])
-            time.sleep(0.05)
-        yield int(found[1]), process.pid
-    finally:
-        process.terminate()
-        process.wait()
 
 
 def _transfers(folder: Path, served: int, plain: int, mebibytes: int) -> Iterator[Figure]:

@@ -15,12 +15,13 @@ from mreg.artifacts.backend import (
     BlobRequest,
     BlobStat,
     Chunk,
+    SupportsDirectUploads,
     SupportsPresignedUrls,
     SupportsResuming,
     Unfinished,
 )
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import check_received, chunks_from, damaged, digest_of, missing, stream_chunks
+from mreg.artifacts.hashing import check_received, counted_chunks, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.claims import Claims, Uploader
     from mreg.artifacts.destination import Received
     from mreg.artifacts.folder_upload import FolderUpload
-    from mreg.artifacts.partial_upload import PartialUpload
+    from mreg.artifacts.partial_upload import Arrived, PartialUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -179,8 +180,8 @@ class ArtifactStore:
         ):
             yield upload
 
-    def arrived(self, uploader: Uploader, digest: Digest) -> int:
-        """Return the number of bytes from which an upload can be continued, 0 if nothing arrived."""
+    def arrived(self, uploader: Uploader, digest: Digest) -> Arrived:
+        """Return how much of an upload has arrived."""
         from mreg.artifacts.partial_upload import arrived
 
         return arrived(self._unfinished_files, uploader, digest)
@@ -212,6 +213,11 @@ class ArtifactStore:
                 hint="serve without --direct, or keep the artifacts in a bucket",
             )
         return self._backend.presign(blob_key(digest), seconds)
+
+    @property
+    def direct_uploads(self) -> SupportsDirectUploads | None:
+        """The uploads by presigned URLs, None if the store has none; see `mreg.artifacts.direct_upload`."""
+        return self._backend if isinstance(self._backend, SupportsDirectUploads) else None
 
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.
@@ -295,14 +301,19 @@ class ArtifactStore:
     def _fetch(self, requests: Sequence[BlobRequest], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """Yield the unverified chunks of each blob in order; a blob that is too long has at least one extra byte.
 
+        The chunks of a blob can be read until the next blob is requested. Close the generator: it closes the blob.
+
         Raises:
             Corrupt: A blob is missing.
         """
         if self._backend.remote:
             from mreg.artifacts.download import fetched
 
-            return fetched(self._backend, requests, advance)
-        return (self._chunks(blob, advance) for blob in requests)
+            yield from fetched(self._backend, requests, advance)
+            return
+        for blob in requests:
+            with self._opened(blob) as stream:
+                yield counted_chunks(stream, advance)
 
     def _fetch_or_find(
         self, requests: Sequence[BlobRequest], advance: Callable[[int], None]
@@ -320,16 +331,23 @@ class ArtifactStore:
                         absent.pop(0)
                         yield next(fetched)
                     elif (stream := cache.open(blob.digest)) is not None:
-                        yield chunks_from(stream, blob.start, advance)
+                        with closing(stream):
+                            stream.seek(blob.start)
+                            yield counted_chunks(stream, advance)
                     else:  # removed, or found damaged, in the meantime
                         with closing(self._fetch([blob], advance)) as again:
                             yield next(again)
 
         return found()
 
-    def _chunks(
-        self, request: BlobRequest, advance: Callable[[int], None], length: int | None = None
-    ) -> Generator[bytes]:
+    @contextmanager
+    def _opened(self, request: BlobRequest, length: int | None = None) -> Iterator[BinaryIO]:
+        """Open a blob in the store; the block closes it, whatever becomes of the generator that reads it.
+
+        Raises:
+            Corrupt: The blob is missing, or is not a file.
+            Unavailable: The blob cannot be read.
+        """
         try:
             stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
@@ -337,14 +355,22 @@ class ArtifactStore:
                 raise missing_folder(self.missing) from error
             raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
-            error.hint = (
-                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
-            )
+            error.hint = error.hint or self._backend.repair(blob_key(request.digest), taken=True)
             raise
         with closing(stream):
-            for chunk in stream_chunks(stream):
-                advance(len(chunk))
-                yield chunk
+            yield stream
+
+    @contextmanager
+    def _opened_or_found(self, request: BlobRequest, length: int | None = None) -> Iterator[BinaryIO]:
+        """Open a blob like `_opened`, from the cache if possible."""
+        cached = self._cache.open(request.digest) if self._cache is not None else None
+        if cached is None:
+            with self._opened(request, length) as stream:
+                yield stream
+            return
+        with closing(cached):
+            cached.seek(request.start)
+            yield cached
 
     def manifest(self, digest: Digest) -> Manifest:
         """Return the manifest of a folder, verified.
@@ -361,16 +387,10 @@ class ArtifactStore:
         Raises:
             Corrupt: The manifest is missing or damaged, or has more bytes than a manifest can have.
         """
-        cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
-            chunks: Iterator[bytes] = (
-                chunks_from(cached, 0, ignore_progress)
-                if cached
-                else self._chunks(BlobRequest(digest, 0), ignore_progress)
-            )
             received = bytearray()
-            with closing(chunks):  # type: ignore[type-var]
-                for chunk in chunks:
+            with self._opened_or_found(BlobRequest(digest, 0)) as stream:
+                for chunk in stream_chunks(stream):
                     received += chunk
                     if len(received) > BYTES_LIMIT:
                         raise damaged(digest, f"a manifest has at most {BYTES_LIMIT} bytes")
@@ -434,13 +454,8 @@ class ArtifactStore:
     def _range(self, request: BlobRequest, length: int) -> Iterator[bytes]:
         if length <= 0:
             return
-        cached = self._cache.open(request.digest) if self._cache is not None else None
-        if cached is not None:
-            chunks: Iterator[bytes] = chunks_from(cached, request.start, ignore_progress)
-        else:
-            chunks = self._chunks(request, ignore_progress, length)
-        with closing(chunks):  # type: ignore[type-var]
-            for chunk in chunks:
+        with self._opened_or_found(request, length) as stream:
+            for chunk in stream_chunks(stream):
                 yield chunk[:length]
                 length -= len(chunk)
                 if length <= 0:
@@ -464,13 +479,8 @@ class ArtifactStore:
             yield
         except Corrupt as error:
             if "digest" in error.details and not error.hint:
-                key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
-                    there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.place}/{key}, then " if there else ""
-                    if there and self._backend.remote:  # the damage can be in transit
-                        first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
-                    error.hint = f"{first}push the model again from its source"
+                    error.hint = self._backend.repair(blob_key(Digest.parse(str(error.details["digest"]))))
             raise
 
     def pull(
@@ -612,8 +622,10 @@ class ArtifactStore:
                 copy.seek(0)
                 stream.writelines(stream_chunks(copy))
             else:
-                check(request, self._chunks(request, ignore_progress))
-                check(request, self._chunks(request, ignore_progress), stream.write)
+                with self._opened(request) as blob:
+                    check(request, stream_chunks(blob))
+                with self._opened(request) as blob:
+                    check(request, stream_chunks(blob), stream.write)
             stream.flush()
 
 

@@ -35,7 +35,11 @@ class Link(str):
     __slots__ = ()
 
 
-Cell = str | int | float | bool | datetime | Size | Items | None
+class Phrase(tuple[str | datetime, ...]):
+    """A text with times in it, which are written as in a cell of their own."""
+
+
+Cell = str | int | float | bool | datetime | Size | Items | Phrase | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,8 @@ def exact(cell: Cell | Toned) -> str:
         return time_text(value)
     if isinstance(value, Items):
         return ", ".join(value)
+    if isinstance(value, Phrase):
+        return "".join(map(exact, value))
     return value if isinstance(value, str) else repr(value)
 
 
@@ -179,6 +185,8 @@ def short(cell: Cell | Toned, zone: tzinfo | None = None, *, seconds: bool = Fal
         text = size_text(value)
     elif isinstance(value, datetime):
         text = _zoned(value, zone, seconds=seconds)
+    elif isinstance(value, Phrase):
+        text = "".join(short(part, zone, seconds=seconds) for part in value)
     else:
         text = exact(value)
     return f"{text} {cell.mark}".strip() if isinstance(cell, Toned) and cell.mark else text
@@ -223,7 +231,7 @@ def csv_text(table: Table) -> str:
 
 def _no_formula(cell: Cell | Toned, text: str) -> str:
     value = cell.value if isinstance(cell, Toned) else cell
-    return f"'{text}" if isinstance(value, str) and text[:1] in FORMULA_SIGNS else text
+    return f"'{text}" if isinstance(value, (str, Items, Phrase)) and text[:1] in FORMULA_SIGNS else text
 
 
 def markdown(rendering: Rendering) -> str:

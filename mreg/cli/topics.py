@@ -120,8 +120,8 @@ SETTINGS = (
     ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg). "
      "/dev/null means none."),
     ("MREG_SERVER", "URL of mreg serve, instead of a catalog and artifacts: https://HOST (default: none)."),
-    ("MREG_TOKEN", "Token for the server of MREG_SERVER; without that, for the server of your profile (default: the "
-     "token_command of the profile, then the token that mreg login saved)."),
+    ("MREG_TOKEN", "Token for the server of MREG_SERVER; without that, for the server of your profile, but not for one "
+     "that only mreg.yaml chooses (default: the token_command of the profile, then the token that mreg login saved)."),
     ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, or "
      "postgresql://USER@HOST/DATABASE or redis://HOST:PORT/DATABASE, which can have a password here (default: "
      "catalog.db in the user's data folder, on Linux ~/.local/share/mreg; or in the place of MREG_ARTIFACTS)."),
@@ -137,7 +137,8 @@ SETTINGS = (
      "infers the model from the path)."),
     ("MREG_EXISTING_ONLY", "1, true or yes: a push does not register a new model (default: no)."),
     ("MREG_USER", "User in the audit trail (default: the user of the CI job, of git, or of the login, or uid:NUMBER)."),
-    ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store, without mreg trust (default: no)."),
+    ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store or server, without mreg "
+     "trust (default: no)."),
     ("MREG_SERVER_TOKENS", "Tokens for mreg serve without --token-file: lines of a token file, separated by "
      "newlines or ';' (default: no tokens)."),
 )  # fmt: skip
@@ -191,14 +192,14 @@ _EXIT_CODES = Page(
             "Exit codes",
             (
                 ("0", "Success."),
-                ("1", "Failure: the registry does not allow the step, a hook failed, or an unexpected error."),
+                ("1", "Failure: the registry or your role does not allow it, a hook failed, or an unexpected error."),
                 ("2", "Usage error: invalid option, reference, value, file or profile."),
                 ("3", "A gate failed, or mreg compare --fail-on-regression found a regression."),
                 ("4", "Model, version, file or profile not found."),
                 ("5", "An approval is missing, the version was rejected, or only an approver can do this."),
                 ("6", "A stored artifact, a pulled copy, the catalog or the audit trail is damaged."),
                 ("7", "Conflict: it already exists, was changed by another process, or the catalog is busy."),
-                ("8", "The catalog, the artifact store or a file cannot be reached, or permission is denied."),
+                ("8", "The catalog, store, server or a file cannot be reached, or permission or the token is refused."),
                 ("9", "Unchanged: mreg pull --if-changed wrote nothing, or mreg wait reached its timeout."),
                 ("130", "Interrupted (Ctrl-C)."),
                 ("141", "Broken pipe."),

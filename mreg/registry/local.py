@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from mreg.domain.scope import EVERYTHING, ModelScope
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
-    from mreg.results.uploads import NeededBlob, UploadState
+    from mreg.results.uploads import DirectUpload, NeededBlob, UploadState
 
 
 class LocalRegistry(Registry):
@@ -192,20 +191,22 @@ class LocalRegistry(Registry):
         hook_log: HookLog | None = None,
         *,
         scope: ModelScope = EVERYTHING,
+        client: Token | None = None,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope, client=client))
+
+    @property
+    def caller(self) -> str:
+        """Identity of the caller; see `mreg.registry.session.Session.caller`."""
+        return self._session.caller
 
     @property
     def scope(self) -> ModelScope:
         """The models that exist for the actor."""
         return self._session.scope
-
-    def managing_tokens_for(self, client: Token | None) -> Self:
-        """Return this registry for a client whose tokens permit no more than its own; None for no limits."""
-        return type(self)(replace(self._session, client=client))
 
     def find_tokens(self, digests: Iterable[Digest]) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
         """Return tokens, and whether the catalog has any; see `mreg.registry.tokens.find_tokens`."""
@@ -270,11 +271,36 @@ class LocalRegistry(Registry):
         target = as_name(name)
         return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
-    def missing_blobs(self, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+    def missing_blobs(
+        self, model: ModelName, blobs: Mapping[Digest, int], *, direct: bool = False
+    ) -> tuple[NeededBlob, ...]:
         """Return the blobs that the caller must upload first; see `mreg.registry.uploads.missing_blobs`."""
         from mreg.registry.uploads import missing_blobs
 
-        return missing_blobs(self._session, model, blobs)
+        return missing_blobs(self._session, model, blobs, direct=direct)
+
+    def begin_direct(
+        self, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool
+    ) -> DirectUpload:
+        """Begin or continue a direct upload; see `mreg.registry.direct_uploads.begin_direct`."""
+        from mreg.registry.direct_uploads import begin_direct
+
+        return begin_direct(self._session, model, digest, size, seconds=seconds, permitted=permitted)
+
+    def finish_direct(
+        self, model: ModelName, digest: Digest, size: int, progress: Progress, *, permitted: bool
+    ) -> UploadState:
+        """Verify a direct upload and store its blob; see `mreg.registry.direct_uploads.finish_direct`."""
+        from mreg.registry.direct_uploads import finish_direct
+
+        report = progress or (lambda _done, _total: None)
+        return finish_direct(self._session, model, digest, size, report, permitted=permitted)
+
+    def remove_expired_uploads(self) -> None:
+        """Remove direct uploads that nobody finished; see `mreg.registry.direct_uploads.remove_expired`."""
+        from mreg.registry.direct_uploads import remove_expired
+
+        remove_expired(self._session)
 
     def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> UploadState:
         """Store a small blob for a version of the model; see `mreg.registry.uploads.store_blob`."""
@@ -293,6 +319,12 @@ class LocalRegistry(Registry):
         from mreg.registry.uploads import open_blob
 
         return open_blob(self._session, model, digest, size)
+
+    def look_at_upload(self, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
+        """Return `upload_state`, and whether it is busy; see `mreg.registry.uploads.look_at_upload`."""
+        from mreg.registry.uploads import look_at_upload
+
+        return look_at_upload(self._session, model, digest)
 
     def upload_state(self, model: ModelName, digest: Digest) -> UploadState:
         """Return how much of a blob the caller has uploaded; see `mreg.registry.uploads.upload_state`."""

@@ -25,6 +25,7 @@ from mreg.registry.outgoing import existing_only
 from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
 from mreg.results.uploads import NeededBlob, UploadState
+from mreg.wire.protocol import DIRECT_BYTES
 
 if TYPE_CHECKING:
     from mreg.artifacts.backend import Chunk
@@ -62,11 +63,14 @@ class UploadedArtifact:
         check_artifact_name(self.name)
 
 
-def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+def missing_blobs(
+    session: Session, model: ModelName, blobs: Mapping[Digest, int], *, direct: bool = False
+) -> tuple[NeededBlob, ...]:
     """Return the blobs that the caller must upload before a version of the model can have them.
 
     Args:
         blobs: Sizes by digest. A blob of another size counts as missing.
+        direct: Large blobs can be sent to the store directly, if the store supports it.
 
     Raises:
         OutsideScope: The model is outside the scope of the caller.
@@ -74,7 +78,12 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
     session.scope.check_name(model, "upload to")
     begin_storing(session)
     usable = _usable(session, model, blobs)
-    return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
+    direct = direct and session.artifacts().direct_uploads is not None
+    return tuple(
+        NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES)
+        for digest, size in blobs.items()
+        if usable.sizes.get(digest) != size
+    )
 
 
 def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
@@ -99,7 +108,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
-    store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
+    store.claims.add_many(Uploader(session.caller, model), {digest: len(data) for digest, data in blobs.items()})
 
 
 @contextmanager
@@ -119,12 +128,18 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
+    return look_at_upload(session, model, digest)[0]
+
+
+def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
+    """Return `upload_state`, and whether a request in progress, or one that was just interrupted, has more bytes."""
     session.scope.check_name(model, "upload to")
-    store, uploader = session.artifacts(), Uploader(session.actor(), model)
+    store, uploader = session.artifacts(), Uploader(session.caller, model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
-        return UploadState(digest=digest, offset=size, complete=True)
-    return UploadState(digest=digest, offset=store.arrived(uploader, digest), complete=False)
+        return UploadState(digest=digest, offset=size, complete=True), False
+    found = store.arrived(uploader, digest)
+    return UploadState(digest=digest, offset=found.offset, complete=False), found.busy
 
 
 @contextmanager
@@ -142,7 +157,7 @@ def continue_blob(
         Unavailable: The store has too little free space, or cannot be written.
     """
     _begin(session, model)
-    uploader = Uploader(session.actor(), model)
+    uploader = Uploader(session.caller, model)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
         yield IncomingPart(session, model, digest, length, upload)
@@ -210,7 +225,7 @@ def _begin(session: Session, model: ModelName) -> None:
 
 
 def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
-    session.artifacts().claims.add(Uploader(session.actor(), model), digest, size)
+    session.artifacts().claims.add(Uploader(session.caller, model), digest, size)
     return UploadState(digest=digest, offset=size, complete=True)
 
 
@@ -261,7 +276,7 @@ def push_uploaded(
         request=request,
     )
     with suppress(MregError):  # a claim that stays expires
-        session.artifacts().claims.remove(Uploader(session.actor(), name), first.blobs)
+        session.artifacts().claims.remove(Uploader(session.caller, name), first.blobs)
     return version
 
 
@@ -370,7 +385,7 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    claimed = store.claims.of(Uploader(session.actor(), model), session.now())
+    claimed = store.claims.of(Uploader(session.caller, model), session.now())
     usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:

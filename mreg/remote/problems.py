@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mreg import errors
+from mreg.domain.address import Address
 from mreg.domain.text import printable, quoted
+from mreg.remote.documents import InvalidDocument
 from mreg.wire.envelope import decode_notices
-from mreg.wire.errors import error_class, make_error
+from mreg.wire.errors import error_class, make_error, operator_hint
 
 LOGIN = "mreg login {server}"
 
@@ -31,7 +34,14 @@ HTTP_CODES: dict[str, type[errors.MregError]] = {
 NOT_DONE = frozenset({"busy", "stopping"})
 """Codes of requests that the server has not begun: they can be repeated, whatever they change."""
 
+NO_ROUTE = ("no_such_route", "method_not_allowed")
+"""Codes of requests for a route that the server does not have."""
+
 TEXT_SHOWN = 200
+
+MESSAGE_CHARACTERS = 10_000
+HINT_LINES = 10
+"""Maximum size of the message and of the hint of a server, and maximum number of lines of the hint."""
 
 
 def problem_error(
@@ -46,8 +56,9 @@ def problem_error(
     """
     if not isinstance(document, dict):
         return unexpected_answer(status, server), ()
-    code, message = _text(document, "code"), _text(document, "detail")
-    hint = _text(document, "hint")
+    code, message = _text(document, "code"), _shown(_text(document, "detail"))
+    kind = _class_of_code(code, _text(document, "subcode"), status)
+    hint = _hint(_text(document, "hint"), kind)
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
     try:
@@ -57,28 +68,39 @@ def problem_error(
     if code == "no_token":
         return unknown_token(message, server), notices
     if code in ("role_too_low", "read_only"):
-        kind: type[errors.MregError] = errors.NotAllowed
         role_hint = "ask an administrator of the server for a token with that role" if code == "role_too_low" else ""
-        return kind(f"{server} refused the request: {message}", hint=role_hint, status=status, refused=code), notices
-    if code in ("no_such_route", "method_not_allowed"):
+        error = errors.NotAllowed(
+            f"{server} refused the request: {message}", hint=role_hint, status=status, refused=code
+        )
+        return error, notices
+    if code in NO_ROUTE:
         return errors.Unavailable(
             f"{server} does not have this operation ({method} {path}): it runs another release of mreg",
             hint="operator of the server: upgrade mreg",
             status=status,
+            refused=code,
         ), notices
     if code == "client_too_old":
         return errors.Unavailable(f"{server}: {message}", hint=hint, status=status), notices
-    known = error_class(code, _text(document, "subcode"))
-    if known is not None and code != errors.MregError.code:
-        return make_error(known, message, hint, details), notices
-    kind = HTTP_CODES.get(code) or _class_of_status(status)
-    return make_error(kind, f"{server}: {message or code}", hint, {**details, "status": status}), notices
+    if _is_code_of_registry(code):
+        return make_error(kind, message, hint, details), notices
+    return make_error(kind, f"{server}: {message or _shown(code)}", hint, {**details, "status": status}), notices
 
 
 def unknown_token(message: str, server: str) -> errors.MregError:
     """Return the error for a request without a valid token."""
     return errors.Unavailable(
         f"{server} did not accept the request: {message}", hint=LOGIN.format(server=server), status=401
+    )
+
+
+def no_server(address: Address) -> errors.MregError:
+    """Return the error for a URL whose path no server of mreg has, although one answered."""
+    host = str(replace(address, path=""))
+    return errors.Unavailable(
+        f"no mreg server at {address}: there is one at this host, but not with this path",
+        hint=f"check the path of the URL: it is {host}, or {host}/PATH if the server runs with --root-path /PATH",
+        status=404,
     )
 
 
@@ -138,6 +160,14 @@ def unexpected_answer(status: int, server: str, why: str = "") -> errors.MregErr
     )
 
 
+def invalid_document(error: InvalidDocument, status: int, server: str) -> errors.MregError:
+    """Return the error for a document of mreg that is not decoded."""
+    found = unexpected_answer(status, server, error.why)
+    if error.too_large:
+        found.details["too_large"] = True
+    return found
+
+
 def redirect_error(status: int, location: str, server: str) -> errors.MregError:
     """Return the error for a redirect, which is not followed: it could ask for the token."""
     return errors.Unavailable(
@@ -146,6 +176,31 @@ def redirect_error(status: int, location: str, server: str) -> errors.MregError:
         status=status,
         location=location,
     )
+
+
+def _is_code_of_registry(code: str) -> bool:
+    return error_class(code) is not None and code != errors.MregError.code
+
+
+def _class_of_code(code: str, subcode: str, status: int) -> type[errors.MregError]:
+    known = error_class(code, subcode) if _is_code_of_registry(code) else HTTP_CODES.get(code)
+    return known or _class_of_status(status)
+
+
+def _shown(text: str) -> str:
+    """Return a text of the server for a message, shortened if it is very long."""
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}..."
+
+
+def _hint(hint: str, kind: type[errors.MregError]) -> str:
+    """Return the hint of a server for its client.
+
+    Further lines are indented and spaces between words collapsed, so that no part looks like a line of mreg itself.
+    """
+    words = (" ".join(line.split()) for line in hint[:MESSAGE_CHARACTERS].splitlines())
+    hint = "\n  ".join([line for line in words if line][:HINT_LINES])
+    servers = issubclass(kind, errors.Corrupt | errors.Unavailable) and not issubclass(kind, errors.DamagedBundle)
+    return operator_hint(hint) if servers else hint
 
 
 def _class_of_status(status: int) -> type[errors.MregError]:

@@ -15,7 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results.files import StoredFile
-from mreg.server.download import BYTES, FileResponse
+from mreg.server.download import BYTES, begin
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
 from mreg.server.parameters import Model, RegistryOf, Version
@@ -38,7 +38,7 @@ REQUEST: dict[str, Any] = {
     "/models/{model}/blobs", responses=texts("The digests of the blobs.", [f"sha256:{'0' * 64}"]), openapi_extra=REQUEST
 )
 async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
-    """Upload many small blobs in one request of at most 8 MiB; return their digests.
+    """Upload up to 1,000 small blobs in one request of at most 8 MiB; return their digests.
 
     The body has a line for each blob, with its SHA-256 in hexadecimal digits and its size, then an empty line, then the
     bytes of all blobs. If one has another digest, no blob of the request is kept.
@@ -83,8 +83,7 @@ async def get_blobs(
     listings: Listings = request.app.state.listings
     files = await run_sync(_files, registry, listings, version, decode_digests(digests))
     headers = {"Content-Length": str(sum(file.size_bytes for file in files)), "Cache-Control": "private, no-cache"}
-    chunks = _chunks(registry, files)
-    return FileResponse(await run_sync(next, chunks, b""), chunks, 200, headers)
+    return await begin(_chunks(registry, files), 200, headers)
 
 
 def _files(

@@ -26,6 +26,7 @@ from mreg.results.policies import ModelPolicy
 from mreg.results.tokens import Role
 from mreg.server.envelopes import ResultResponse, collected
 from mreg.server.guard import Caller, role_too_low
+from mreg.server.places import Places, sees_places
 from mreg.wire.envelope import state_digest
 
 Override = Annotated[
@@ -69,7 +70,13 @@ def registry_of(request: Request, notice: Callable[[str], None] | None = None) -
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     said = collected(request)
-    return registry.acting_as(caller.name, notice or said.notices.append, said.log, scope=caller.scope)
+    tell = notice or said.notices.append
+    places: Places = request.app.state.places
+
+    def tell_client(text: str) -> None:
+        tell(text if sees_places(request.scope) else places.hide(text, failed=True))
+
+    return registry.acting_as(caller.name, tell_client, said.log, scope=caller.scope, client=caller.token)
 
 
 async def _registry(request: Request) -> LocalRegistry:
@@ -116,7 +123,9 @@ def reference_of(text: str) -> VersionRef:
     return _with_parameters(VersionRef.parse(reference), parameters)
 
 
-_KNOWN = re.compile(r"id=([1-9][0-9]{0,17});digest=(sha256:[0-9a-f]{64})")
+_KNOWN = re.compile(r"id=([1-9][0-9]{0,18});digest=(sha256:[0-9a-f]{64})")
+_ID_LIMIT = 2**63 - 1
+"""The largest id that a catalog can have."""
 
 
 def _with_parameters(reference: VersionRef, parameters: str) -> VersionRef:
@@ -126,7 +135,7 @@ def _with_parameters(reference: VersionRef, parameters: str) -> VersionRef:
     if parameters in ("bare", "loose"):
         return VersionRef(reference.name, exact=parameters == "bare")
     known = _KNOWN.fullmatch(parameters)
-    if known is None or reference.number is None:
+    if known is None or reference.number is None or int(known[1]) > _ID_LIMIT:
         raise BadInput(
             f"invalid parameters of a reference: {quoted(parameters)}",
             hint="write ;id=ID;digest=sha256:DIGEST after a version number, or none",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import pkgutil
 import socket
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -12,7 +15,7 @@ import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 
 from mreg.domain.text import quoted
-from mreg.errors import Unavailable
+from mreg.errors import MregError, Unavailable
 from mreg.registry.prepared import remove_leftovers
 from mreg.server.app import build_app
 from mreg.server.connections import Connections, Limits, compute_limits
@@ -40,6 +43,11 @@ UNLIMITED_FILES = 1 << 20
 """Assumed if the system does not limit open files."""
 
 
+def _remove_expired(registry: LocalRegistry) -> None:
+    with contextlib.suppress(MregError):  # gc removes them, too
+        registry.remove_expired_uploads()
+
+
 def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[str], None]) -> None:
     """Serve a registry until the process is signalled to stop; requests in progress are finished first.
 
@@ -55,6 +63,8 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     with listening:
         remove_leftovers()
+        if settings.direct and not settings.read_only:
+            threading.Thread(target=_remove_expired, args=(registry,), daemon=True).start()
         app = build_app(registry, settings)
         config = uvicorn.Config(
             app,
@@ -128,6 +138,17 @@ def _listen(settings: ServerSettings, backlog: int) -> socket.socket:
         listening.close()
         raise Unavailable(
             f"cannot listen on {quoted(settings.host)}, port {settings.port}: {error.strerror or error}",
-            hint="choose another port: mreg serve --port 8001",
+            hint=_way_to_listen(error, settings),
         ) from error
     return listening
+
+
+def _way_to_listen(error: OSError, settings: ServerSettings) -> str:
+    if isinstance(error, socket.gaierror):
+        return "write an IP address of this machine: mreg serve --host ADDRESS"
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL):
+        return "choose an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all: mreg serve --host ADDRESS"
+    if error.errno == errno.EACCES:
+        return "choose a port above 1023: mreg serve --port 8000"
+    other = settings.port + 1 if settings.port < 65535 else 8000
+    return f"choose another port: mreg serve --port {other}"

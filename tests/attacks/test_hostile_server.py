@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.registry import remote_session
 from mreg.registry.local import LocalRegistry
 from mreg.remote import blobs, connection
 from tests.server.conftest import Served, in_process  # noqa: F401
@@ -140,6 +141,11 @@ def test_bytes_that_are_not_those_of_the_version_are_not_kept(liar: Liar, case: 
     liar.blob = FILES[case]
     error = pull(liar)
     assert isinstance(error, (mreg.Corrupt, mreg.Unavailable))
+    if isinstance(error, mreg.Corrupt):
+        assert error.message.startswith("m@1: the blob sha256:")
+        assert error.hint == (
+            "repeat the command, since bytes can change in transit\noperator of the server: mreg verify m@1"
+        )
 
 
 def _endless_headers(handler: BaseHTTPRequestHandler) -> None:
@@ -224,3 +230,13 @@ def test_a_push_to_a_server_that_keeps_no_byte_ends(liar: Liar) -> None:
     with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
         remote.push("large.bin", name="m")
     assert "it takes none of the bytes that are sent" in raised.value.message
+
+
+@pytest.mark.parametrize("liar", ["file"], indirect=True)
+def test_a_list_without_an_end_is_given_up(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_session, "LIST_VALUES", 10_000)
+    liar.envelope = {**liar.envelope, "result": [liar.envelope["result"]] * 10, "more": True}
+    for limit in (None, 10**9):
+        with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
+            remote.search(limit=limit)
+        assert raised.value.message == f"invalid answer of {liar.url} (status 200): the list has too many values"

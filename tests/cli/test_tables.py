@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -235,6 +237,69 @@ def test_history_of_several_models_has_references(registry_of_two: Mreg) -> None
     lines = drawn(registry_of_two, "history")
     assert lines[0].split() == ["at", "actor", "reference", "event"]
     assert "churn@3" in lines[3]
+
+
+@pytest.fixture
+def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The local zone of this process."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_history_tells_the_limits_of_tokens(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    create = ("token", "create")
+    command(*create, "ci", "--role", "writer", "--models", "team-a/*,team-b/*", "--expires", "2098-12-31T12:00Z")
+    command(*create, "ada", "--role", "admin")
+    command(*create, "page", "--models", "a/*,b/*,c")
+    command("token", "revoke", "ci")
+    command("backup", "copy.db")
+    command("restore", "copy.db", "--yes")
+    events = [line.split("  ")[-1] for line in drawn(command, "history")[1:]]
+    assert events == [
+        "catalog restored from copy.db: 4 events; active tokens: ada, page",
+        "token ci revoked: role writer",
+        "token page created: role reader, models a/*,b/*,c",
+        "token ada created: role admin, models *",
+        "token ci created: role writer, models team-a/*,team-b/*, expires 2098-12-31 13:00 CET",
+    ]
+    details = [line.split("\t")[-1] for line in command("history").out.splitlines()[1:]]
+    assert details[0].endswith(", tokens ada, page")
+    assert details[1:] == [
+        "token ci, role writer",
+        "token page, role reader, models a/*,b/*,c",
+        "token ada, role admin, models *",
+        "token ci, role writer, models team-a/*,team-b/*, expires 2098-12-31T12:00:00.000000Z",
+    ]
+    assert "expires 2098-12-31 12:00 UTC" in command("history", "--format", "md").out
+
+
+@pytest.mark.parametrize("expires", ["soon", "2027-01-31", "\x1b[2J", 7, ["2027-01-31T12:00Z"]])
+def test_history_shows_an_expiry_that_is_not_a_time_as_text(expires: object) -> None:
+    from mreg.cli.views import render
+    from mreg.domain.events import chained
+
+    details = {"token": "ci", "expires": expires, "models": "none", "role": None}
+    event = chained(None, at=datetime(2026, 1, 1, tzinfo=UTC), actor="ada", action="token.created", details=details)
+    shown = expires[0] if isinstance(expires, list) else expires
+    assert exact(render([event]).flat.rows[0][-1]) == f"token ci, models none, expires {shown}"
+
+
+def test_history_lists_the_deployments_that_were_refused() -> None:
+    from mreg.cli.views import render
+    from mreg.domain.events import chained
+
+    details = {"hook": "notify", "deployments": [3, 4], "why": "its event was changed"}
+    event = chained(
+        None, at=datetime(2026, 1, 1, tzinfo=UTC), actor="ada", action="deployment.refused", details=details
+    )
+    text = "hook notify, deployments 3, 4, why its event was changed"
+    assert exact(render([event]).flat.rows[0][-1]) == text
+    assert short(render([event]).tables[0].rows[0][-1]) == f"refused: {text}"
 
 
 def test_history_tells_what_an_edit_changed(registry_of_two: Mreg) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import os
@@ -400,11 +401,45 @@ def test_the_exit_codes_page_has_the_status_of_every_error() -> None:
             assert told[kind.code] == status, kind
 
 
-def test_every_code_of_a_refusal_is_on_the_exit_codes_page() -> None:
+def test_the_exit_codes_page_has_every_code_of_the_http_layer_with_its_exit_code() -> None:
+    from mreg.cli.failures import EXIT_CODES
+    from mreg.remote.problems import problem_error
+    from mreg.server.problems import CODES
+
+    sent = {(status, code) for status, code in CODES.items()}
+    for path in (ROOT / "mreg/server").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            match call:
+                case ast.Call(
+                    func=ast.Name(id="Refused" | "problem" | "_response"),
+                    args=[ast.Constant(value=int(status)), ast.Constant(value=str(code)), *_],
+                ):
+                    sent.add((status, code))
+    page = (ROOT / "docs/reference/exit-codes.md").read_text().partition("Errors that only HTTP has")[2]
+    told = {
+        (int(status), code): int(exit_code)
+        for statuses, codes, exit_code in re.findall(r"^\| ([\d, ]+) \| ([^|]+) \|[^|]+\| (\d) \|$", page, re.MULTILINE)
+        for status in statuses.split(", ")
+        for code in re.findall(r"`(\w+)`", codes)
+    }
+    assert set(told) == sent
+    for (status, code), exit_code in told.items():
+        error, _ = problem_error(status, {"code": code, "detail": "why"}, "https://models.example")
+        assert next(number for kind, number in EXIT_CODES if isinstance(error, kind)) == exit_code, code
+
+
+def test_the_exit_codes_page_has_the_exit_code_of_every_error() -> None:
+    from mreg.cli.failures import EXIT_CODES
+
     page = (ROOT / "docs/reference/exit-codes.md").read_text()
-    for path in (ROOT / "mreg/server").glob("*.py"):
-        for code in re.findall(r'Refused\(\s*\d+,\s*"(\w+)"', path.read_text()):
-            assert f"`{code}`" in page, code
+    rows = re.findall(r"^\| (\d) \|[^|]*\|([^|]*)\|", page, re.MULTILINE)
+    told = {code: int(number) for number, codes in rows for code in re.findall(r"`(\w+)`", codes)}
+    listed = re.findall(r"`(\w+)`", page.partition("The codes are ")[2].partition(".\n")[0])
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and issubclass(kind, errors.MregError) and kind is not errors.MregError:
+            assert kind.code in listed, kind
+            if kind is not errors.Unchanged:  # has no code over HTTP
+                assert told[kind.code] == next(number for base, number in EXIT_CODES if issubclass(kind, base)), kind
 
 
 ROUTES = (

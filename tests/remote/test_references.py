@@ -22,7 +22,7 @@ SELECTORS = (
     | st.sampled_from(["latest", "best", "production~3", "champion", f"sha256:{'a' * 64}", "12~4"]).map(Selector.parse)
 )  # fmt: skip
 KNOWN = st.builds(
-    KnownVersion, st.integers(1, 2**60), st.from_regex(r"[0-9a-f]{64}", fullmatch=True).map(Digest.sha256)
+    KnownVersion, st.integers(1, 2**63 - 1), st.from_regex(r"[0-9a-f]{64}", fullmatch=True).map(Digest.sha256)
 )
 REFERENCES = (
     st.builds(VersionRef, NAMES, SELECTORS, exact=st.just(True))
@@ -50,7 +50,8 @@ def test_a_reference_comes_back_from_each_place(reference: VersionRef) -> None:
 @pytest.mark.parametrize(
     "text",
     ["m@3;", "m@3;id=1", "m@3;id=0;digest=sha256:" + "0" * 64, "m@latest;id=1;digest=sha256:" + "0" * 64, "m@3;exact",
-     "m@3;id=1;digest=sha256:" + "A" * 64, "m@3;loose;bare", "m@3;id=1;digest=md5:0", ";loose", "m@3;id=" + "9" * 40],
+     "m@3;id=1;digest=sha256:" + "A" * 64, "m@3;loose;bare", "m@3;id=1;digest=md5:0", ";loose", "m@3;id=" + "9" * 40,
+     f"m@3;id={2**63};digest=sha256:" + "0" * 64],
 )  # fmt: skip
 def test_parameters_that_are_none_are_refused(text: str) -> None:
     if text == "m@3;":

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from mreg.cli.table import (
     STAGE_TONES,
     Cell,
+    Phrase,
     Rendering,
     Table,
     Toned,
@@ -14,9 +16,11 @@ from mreg.cli.table import (
 )
 from mreg.cli.views import View
 from mreg.cli.views.edits import change_text
-from mreg.domain.events import Event
+from mreg.domain.events import Event, read_time
 from mreg.domain.text import counted, size_text
+from mreg.errors import BadInput
 from mreg.results.history import AuditReport, StagesAt
+from mreg.results.tokens import patterns_text
 
 METRICS = 6
 """Number of metrics of a push that a terminal shows."""
@@ -27,7 +31,7 @@ def _events(events: Sequence[Event]) -> Rendering:
     flat = Table(
         columns=(">seq", "at", "actor", "action", "reference", "details"),
         rows=tuple(
-            (event.seq, event.at, event.actor, event.action, event.reference, _explained(event)) for event in events
+            (event.seq, event.at, event.actor, event.action, event.reference, _details(event)) for event in events
         ),
     )
     models = {event.model for event in events}
@@ -58,6 +62,15 @@ def _sentence(event: Event) -> Cell:
         before = details.get("before")
         was = f" (was {before})" if before is not None else ""
         return f"alias {details.get('alias')} {event.action.removeprefix('alias.')}{was}"
+    if event.action in ("token.created", "token.revoked"):
+        did = f"token {_compact(details.get('token'))} {event.action.removeprefix('token.')}"
+        limits = _joined(_token_limits(details))
+        return Phrase((f"{did}: ", *limits)) if limits else did
+    if event.action == "catalog.restored":
+        count, tokens = details.get("events"), details.get("tokens")
+        events = f": {counted(count, 'event')}" if isinstance(count, int) else ""
+        active = f"; active tokens: {_compact(tokens)}" if tokens else ""
+        return f"catalog restored from {_compact(details.get('file'))}{events}{active}"
     action = event.action.partition(".")[2].replace("_", " ")
     if action == "edited":
         return f"edited: {', '.join(_edits(details))}" if details else "edited without a change"
@@ -86,6 +99,47 @@ def _edits(details: Mapping[str, object]) -> list[str]:
     return changes
 
 
+def _details(event: Event) -> Cell:
+    """Return the details of an event for programs."""
+    if event.action in ("token.created", "token.revoked"):
+        token = [(f"token {_compact(value)}",) for _, value in _shown(event.details, "token")]
+        return Phrase(_joined([*token, *_token_limits(event.details)]))
+    return _explained(event)
+
+
+def _token_limits(details: Mapping[str, object]) -> list[tuple[str | datetime, ...]]:
+    """Return what a token permits: its role, models and expiry."""
+    found: list[tuple[str | datetime, ...]] = [(f"role {_compact(value)}",) for _, value in _shown(details, "role")]
+    if "models" in details:
+        models = details["models"]
+        text = patterns_text(tuple(map(str, models))) if isinstance(models, list) else _compact(models)
+        found.append((f"models {text}",))
+    return found + [("expires ", _time(value)) for _, value in _shown(details, "expires")]
+
+
+def _time(value: object) -> str | datetime:
+    """Return the time of a detail; its text if it is not a time with a zone."""
+    try:
+        at = read_time(str(value))
+    except BadInput:
+        return _compact(value)
+    return at if at.tzinfo is not None else _compact(value)
+
+
+def _joined(parts: Sequence[tuple[str | datetime, ...]]) -> tuple[str | datetime, ...]:
+    """Return the words of all parts, with commas between the parts."""
+    return tuple(word for place, part in enumerate(parts) for word in (*((", ",) if place else ()), *part))
+
+
+def _shown(details: Mapping[str, object], *keys: str) -> list[tuple[str, object]]:
+    """Return the details that are not empty, with their names in words."""
+    return [
+        (key.replace("_", " "), details[key])
+        for key in keys or details
+        if details.get(key) not in (None, "", {}, [], False)
+    ]
+
+
 def _explained(event: Event) -> str:
     details = event.details
     if event.action == "version.stage_changed":
@@ -106,8 +160,8 @@ def _explained(event: Event) -> str:
     if event.action == "policy.changed":
         before, after = details.get("before"), details.get("after")
         return f"{_rules(before)} to {_rules(after)}"
-    shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
-    return ", ".join(f"{key} {_change(value)}" for key, value in shown.items())
+    written = _change if event.action in ("model.edited", "version.edited") else _compact
+    return ", ".join(f"{name} {written(value)}" for name, value in _shown(details))
 
 
 def _push_details(details: Mapping[str, object], limit: int | None = None) -> list[str]:
@@ -155,6 +209,8 @@ def _change(value: object) -> str:
 def _compact(value: object) -> str:
     if isinstance(value, dict):
         return " ".join(f"{key}={item}" for key, item in value.items()) or "nothing"
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "nothing"
     return str(value) or "nothing"
 
 
