@@ -695,6 +695,32 @@ def test_a_silent_server_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatc
     assert error.message == f"cannot reach {server.url}: no answer in time"
 
 
+def test_a_call_has_ten_minutes_of_which_a_server_may_be_silent_for_one(
+    fake: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[float, float]] = []
+    real = Connection._exchange
+
+    def spy(self: Connection, sent: Any, *, silence: float, deadline: float, **options: Any) -> Any:
+        given.append((silence, deadline))
+        return real(self, sent, silence=silence, deadline=time.monotonic() + 20, **options)
+
+    monkeypatch.setattr(Connection, "_exchange", spy)
+    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    with Connection(fake(answer()).url) as connection:
+        connection.call("GET", "/models")
+        with connection.request("GET", "/models") as response:
+            response.json()
+    assert given == [(60.0, 1600.0), (60.0, float("inf"))]
+
+
+@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8.39 MB")])
+def test_an_error_answer_has_a_largest_size(fake: Serve, spare: int, expected: str) -> None:
+    document = json.dumps({"code": "bad_input", "detail": "not a problem", "hint": ""}).encode()
+    body = document.ljust((8 << 20) + spare)
+    assert failure(fake(answer(body, "400 Bad Request", "application/problem+json")).url).message.endswith(expected)
+
+
 def test_a_slow_answer_has_a_limit(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "CALL_SECONDS", 0.3)
 
