@@ -44,7 +44,7 @@ def revoke_token(session: RemoteSession, name: str) -> TokenInfo:
 def _expiry(expires: datetime | timedelta | str | None) -> str | None:
     """Return an expiry as the server reads it: a period stays one, since the clock of this machine can be wrong."""
     if isinstance(expires, timedelta):
-        seconds = -(-expires // timedelta(seconds=1))
+        seconds = expires.days * 86_400 + expires.seconds + bool(expires.microseconds)
         if seconds <= 0:
             raise BadInput(f"invalid expiry {quoted(str(expires))}: it is in the past", hint=EXPIRY_HINT)
         return f"{seconds}s"

@@ -149,6 +149,7 @@ def test_a_command_that_lost_its_server_completes_when_it_is_repeated(
     assert [path for path in Path().iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.timeout(1200 if FULL else 300)
 def test_a_server_that_is_killed_while_it_creates_a_version_creates_it_once(
     registry: RemoteRegistry, served: Serving, line: Proxy, name: str
 ) -> None:
