@@ -19,6 +19,9 @@ It grows by one in a release that adds a route, a parameter or a key of a body w
 OLDEST_API = 1
 """Lowest API version of a client that this release serves, and of a server that this release can use."""
 
+DIRECT_BYTES = 8 << 20
+"""Smallest size of a blob that is transferred by presigned URLs; for a smaller one, they only add requests."""
+
 
 class ServerVersion(TypedDict):
     """The release of a server and its API versions."""
@@ -26,3 +29,10 @@ class ServerVersion(TypedDict):
     version: Annotated[str, "release of mreg"]
     api: Annotated[int, "API version of the server"]
     oldest_api: Annotated[int, "lowest API version of a client that the server serves"]
+
+
+DOCUMENT_BYTES = 40_000_000
+"""Maximum size of an answer in JSON, and of an event with a result, which the client has to hold.
+
+The largest version, in letters of three bytes, has 33 MB. Long lists are paged.
+"""
