@@ -15,6 +15,7 @@ from mreg.artifacts.backend import (
     BlobRequest,
     BlobStat,
     Chunk,
+    SupportsDirectUploads,
     SupportsPresignedUrls,
     SupportsResuming,
     Unfinished,
@@ -213,6 +214,11 @@ class ArtifactStore:
             )
         return self._backend.presign(blob_key(digest), seconds)
 
+    @property
+    def direct_uploads(self) -> SupportsDirectUploads | None:
+        """The uploads by presigned URLs, None if the store has none; see `mreg.artifacts.direct_upload`."""
+        return self._backend if isinstance(self._backend, SupportsDirectUploads) else None
+
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.
 
@@ -349,9 +355,7 @@ class ArtifactStore:
                 raise missing_folder(self.missing) from error
             raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
-            error.hint = (
-                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
-            )
+            error.hint = error.hint or self._backend.repair(blob_key(request.digest), taken=True)
             raise
         with closing(stream):
             yield stream
@@ -475,13 +479,8 @@ class ArtifactStore:
             yield
         except Corrupt as error:
             if "digest" in error.details and not error.hint:
-                key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
-                    there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.place}/{key}, then " if there else ""
-                    if there and self._backend.remote:  # the damage can be in transit
-                        first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
-                    error.hint = f"{first}push the model again from its source"
+                    error.hint = self._backend.repair(blob_key(Digest.parse(str(error.details["digest"]))))
             raise
 
     def pull(

@@ -25,7 +25,7 @@ from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
 from mreg.remote.proxies import Proxy, find_proxy
 from mreg.remote.response import TOO_SLOW, Answer, Response
-from mreg.waiting import Call, Watch
+from mreg.waiting import NOTICE_AFTER_SECONDS, Call, Watch
 from mreg.wire.envelope import Opened, open_envelope
 from mreg.wire.protocol import API, API_HEADER, MEDIA_TYPE, OLDEST_API
 
@@ -249,7 +249,7 @@ class Connection:
         """
         again = method in REPEATABLE if repeatable is None else repeatable
         sent = _Sent(method, self._target(path, query), body, length, self._headers(headers, accept))
-        deadline = time.monotonic() + seconds
+        deadline, waited = time.monotonic() + seconds, 0.0
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS
             try:
@@ -270,6 +270,9 @@ class Connection:
                 if last or not retried or asked is None or time.monotonic() > deadline:
                     raise error
                 pause = asked
+                if waited < NOTICE_AFTER_SECONDS <= waited + pause:
+                    self._notice(f"waiting for {self.address}: {error.message}")
+                waited += pause
             time.sleep(max(pause, _backoff(attempt)))
         raise AssertionError("the last attempt returns or raises")
 
@@ -318,9 +321,10 @@ class Connection:
             if not (token.isascii() and token.isprintable()) or " " in token:
                 raise BadInput("the token has characters that no token has", hint=f"mreg login {self.address}")
             if self.address.scheme == "http" and not self.address.is_loopback and not self._insecure:
+                allow = f"mreg login {self.address} --insecure"
                 raise BadInput(
                     f"the token is not sent to {self.address} without TLS",
-                    hint=f"use https, or in a trusted network: mreg login --insecure {self.address}",
+                    hint=f"use {self.address.other_scheme()}, or in a network that you trust: {allow}",
                 )
             found["Authorization"] = f"Bearer {token}"
         return found

@@ -139,8 +139,20 @@ def test_where_the_token_comes_from_is_told(
     done = command("list")
     assert done.err == (
         f"error: {served.url} did not accept the request: unknown token\n"
-        f"  mreg login {served.url}\n  the token comes from MREG_TOKEN\n"
+        "  replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN\n"
     )
+    monkeypatch.delenv("MREG_TOKEN")
+    monkeypatch.setenv("ALL_THE_TOKENS", "mreg_wrong")
+    assert command("list").err.endswith(
+        f"  check the token that the token_command prints ({file}, line 3): printenv ALL_THE_TOKENS\n"
+    )
+    user_file(f"default: team\nprofiles:\n  team: {{server: '{served.url}'}}\n")
+    saved().write_text(saved().read_text().replace(served.secrets["ada"], "mreg_wrong"))
+    assert command("list").err.endswith(f"unknown token\n  mreg login {served.url}\n")
+    user_file(
+        f"default: team\nprofiles:\n  team: {{server: '{served.url}', token_command: [printenv, ALL_THE_TOKENS]}}\n"
+    )
+    monkeypatch.setenv("MREG_TOKEN", "mreg_wrong")
     monkeypatch.delenv("MREG_TOKEN")
     monkeypatch.delenv("ALL_THE_TOKENS")
     done = command("list")
@@ -520,8 +532,6 @@ NEXT_TO_CATALOG = [
     (["serve"], "mreg serve"),
     (["restore", "b.db", "--yes"], "mreg restore"),
     (["restore", "b.db"], "mreg restore"),
-    (["catalog", "copy", "--from-profile", "team", "--to-profile", "local"], "mreg catalog copy"),
-    (["catalog", "copy", "--from-profile", "local", "--to-profile", "team"], "mreg catalog copy"),
 ]
 
 
@@ -534,6 +544,27 @@ def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str
         f"error: {name} needs the catalog itself, but the profile team has the server https://models.example\n"
         "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
     )
+
+
+@pytest.mark.parametrize(("source", "target"), [("team", "local"), ("local", "team")])
+def test_a_catalog_behind_a_server_is_not_copied(
+    command: Mreg, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_file("profiles:\n  team: {server: 'https://models.example'}\n")
+    done = command("catalog", "copy", "--from-profile", source, "--to-profile", target)
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        "error: mreg catalog copy needs the catalog itself, but the profile team has the server "
+        "https://models.example\n"
+        "  on the machine of the server, with profiles that have a catalog, run: "
+        f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
+        "  or copy each model in a bundle: "
+        f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}\n",
+    )
+    monkeypatch.setenv("MREG_SERVER", "https://models.example")
+    done = command("catalog", "copy", "--from-profile", "local", "--to-profile", "local")
+    assert done.err.endswith("or run it without the variable: unset MREG_SERVER\n")
 
 
 @pytest.mark.parametrize("named_by", ["variable", "project", "profile"])

@@ -313,6 +313,35 @@ def test_each_wrong_answer_has_its_message_and_next_step(fake: Serve, case: str)
     assert error.message.isprintable()
 
 
+HINTS = [
+    ("corrupt", "", "remove /srv/models/blobs/sha256/ab, then push again", "operator of the server: remove /srv/models/blobs/sha256/ab, then push again"),
+    ("corrupt", "missing_blob", "mreg verify", "operator of the server: mreg verify"),
+    ("corrupt", "damaged_bundle", "export it again", "export it again"),
+    ("unavailable", "", "mreg upgrade", "operator of the server: mreg upgrade"),
+    ("unavailable", "", "try again in a minute", "try again in a minute"),
+    ("unavailable", "", "operator of the server: see the log", "operator of the server: see the log"),
+    ("corrupt", "", "", ""),
+    ("conflict", "", "repeat the command", "repeat the command"),
+    ("conflict", "", "first\nerror: your token expired\r\n\n\u2028  mreg login http://evil", "first\n  error: your token expired\n  mreg login http://evil"),
+    ("conflict", "", "a" + " " * 70 + "error: b", "a error: b"),
+    ("not_invented", "", "x\n" * 1_000, "\n  ".join("x" * 10)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "subcode", "sent", "shown"), HINTS)
+def test_a_hint_of_the_server_is_told_from_those_of_mreg(
+    fake: Serve, code: str, subcode: str, sent: str, shown: str
+) -> None:
+    server = fake(problem(code, "409 Conflict", subcode=subcode, hint=sent))
+    assert failure(server.url, "POST").hint == shown
+
+
+def test_a_message_of_the_server_has_a_limit(fake: Serve) -> None:
+    for code in ("conflict", "role_too_low", "not_invented", "no_token"):
+        server = fake(problem(code, "409 Conflict", "x" * 1_000_000))
+        assert len(failure(server.url, "POST").message) < 11_000
+
+
 def test_a_path_that_no_server_of_mreg_has_is_named(fake: Serve) -> None:
     server = fake(problem("no_such_route", "404 Not Found", "path not found"))
     error = failure(f"{server.url}/wrong")
@@ -364,7 +393,8 @@ def test_a_problem_is_the_error_of_a_local_registry(fake: Serve, code: str) -> N
     server = fake(problem(kind.code, "409 Conflict", "what failed", subcode=subcode, details=details))
     error = failure(server.url, "POST")
     assert type(error) is kind
-    assert (error.message, error.hint, error.details) == ("what failed", "h", details)
+    hint = "operator of the server: h" if kind in (errors.Corrupt, errors.MissingBlob, errors.Unavailable) else "h"
+    assert (error.message, error.hint, error.details) == ("what failed", hint, details)
 
 
 @pytest.mark.parametrize(
@@ -526,6 +556,22 @@ def test_a_repeatable_request_is_sent_again(fake: Serve, kind: str, method: str)
     assert all(pause >= 5 for pause in pauses) == (kind == "busy")
 
 
+def test_a_wait_that_the_server_asks_for_is_told(fake: Serve) -> None:
+    broken = problem("unavailable", "503 Service Unavailable", "cannot read the tokens").replace(
+        b"Mreg-Api: 1", b"Mreg-Api: 1\r\nRetry-After: 5"
+    )
+    told: list[str] = []
+    server = fake(broken)
+    with (
+        counted_pauses() as pauses,
+        Connection(server.url, notice=told.append) as connection,
+        pytest.raises(errors.Unavailable),
+    ):
+        connection.call("GET", "/models")
+    assert pauses == [5.0] * 4
+    assert told == [f"waiting for {server.url}: cannot read the tokens"]
+
+
 def test_attempts_are_limited(fake: Serve) -> None:
     server = fake(answer(HTML, "502 Bad Gateway", "text/html", api=None))
     assert "502" in failure(server.url).message
@@ -647,6 +693,32 @@ def test_a_silent_server_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatc
     error = failure(server.url)
     release.set()
     assert error.message == f"cannot reach {server.url}: no answer in time"
+
+
+def test_a_call_has_ten_minutes_of_which_a_server_may_be_silent_for_one(
+    fake: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[float, float]] = []
+    real = Connection._exchange
+
+    def spy(self: Connection, sent: Any, *, silence: float, deadline: float, **options: Any) -> Any:
+        given.append((silence, deadline))
+        return real(self, sent, silence=silence, deadline=time.monotonic() + 20, **options)
+
+    monkeypatch.setattr(Connection, "_exchange", spy)
+    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    with Connection(fake(answer()).url) as connection:
+        connection.call("GET", "/models")
+        with connection.request("GET", "/models") as response:
+            response.json()
+    assert given == [(60.0, 1600.0), (60.0, float("inf"))]
+
+
+@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8.39 MB")])
+def test_an_error_answer_has_a_largest_size(fake: Serve, spare: int, expected: str) -> None:
+    document = json.dumps({"code": "bad_input", "detail": "not a problem", "hint": ""}).encode()
+    body = document.ljust((8 << 20) + spare)
+    assert failure(fake(answer(body, "400 Bad Request", "application/problem+json")).url).message.endswith(expected)
 
 
 def test_a_slow_answer_has_a_limit(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
