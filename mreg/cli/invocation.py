@@ -89,7 +89,7 @@ class Invocation:
         return self._registry
 
     def local_registry(self) -> LocalRegistry:
-        """Return the registry of the chosen profile, for a command that needs the catalog itself.
+        """Return the registry of the chosen profile, for a command that needs direct access to the catalog.
 
         Raises:
             BadInput: The profile names a server.

@@ -105,7 +105,7 @@ def import_bundle(
         body=chunks,
         length=size,
         content_type="application/octet-stream",
-        lost="the connection was lost, and the versions of the bundle can have been imported",
+        lost="the connection was lost, and the versions of the bundle might have been imported",
         hint="repeat the command: versions that exist are not imported again",
         progress=progress,
     )
@@ -194,7 +194,8 @@ def _check_backup(path: str, copied: CatalogCopy) -> None:
         catalog.close()
     if (found.events, found.last_hash) != (copied.events, copied.last_hash):
         raise Corrupt(
-            f"the backup is damaged: expected {copied.events} events, got {found.events}, or others", hint="try again"
+            f"the backup is damaged: expected {copied.events} events as on the server, got {found.events} or others",
+            hint="try again",
         )
 
 

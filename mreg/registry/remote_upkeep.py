@@ -63,7 +63,7 @@ def gc(
     data = json.dumps(body).encode()
     if len(data) > BODY_BYTES:
         raise BadInput(
-            f"cannot remove so much garbage after a listing: the list has {len(data)} bytes",
+            f"cannot remove the garbage that was listed: the list has {len(data)} bytes, the maximum is {BODY_BYTES}",
             hint="remove all that is found: mreg gc --remove --yes",
         )
     outcome = run(
@@ -72,7 +72,7 @@ def gc(
         "/gc",
         body=data,
         content_type="application/json",
-        lost="the connection was lost, and a part of the garbage can have been removed" if remove else UNCHANGED,
+        lost="the connection was lost, and part of the garbage might have been removed" if remove else UNCHANGED,
         hint="repeat the command: it removes the rest" if remove else REPEAT,
         repeatable=not remove,
         progress=progress,

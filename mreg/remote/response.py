@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JSON_LIMIT = 256 << 20
 """Maximum size of a JSON answer in bytes."""
 
-TOO_SLOW = "no complete answer in time"
+TOO_SLOW = "no complete response in time"
 
 CHUNK = 1 << 18
 

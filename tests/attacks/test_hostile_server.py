@@ -223,4 +223,4 @@ def test_a_push_to_a_server_that_keeps_no_byte_ends(liar: Liar) -> None:
     Path("large.bin").write_bytes(b"l" * (5 << 20))
     with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
         remote.push("large.bin", name="m")
-    assert "it takes none of the bytes that are sent" in raised.value.message
+    assert "it does not accept the bytes that are sent" in raised.value.message

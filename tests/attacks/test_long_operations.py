@@ -72,7 +72,7 @@ def test_a_hostile_stream_of_events_ends_in_an_error(kind: str) -> None:
     stream, why = HOSTILE[kind]
     with pytest.raises(Unavailable, match=why) as failure:
         read(stream(), SERVER)
-    assert failure.value.message.startswith(f"invalid answer of {SERVER}")
+    assert failure.value.message.startswith(f"invalid response from {SERVER}")
 
 
 def test_a_hostile_server_tells_a_bounded_number_of_notices() -> None:
