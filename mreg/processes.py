@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
+
+READ_SECONDS = 1.0
+"""Time to wait for the rest of a program's output once it has ended."""
 
 
 def end(process: subprocess.Popen[bytes], *, kill: bool) -> None:
@@ -62,6 +65,19 @@ def run(command: list[str], data: bytes, environ: Mapping[str, str], seconds: fl
     return f"exit code {done.returncode}" + "".join(f": {line[:500]}" for line in last)
 
 
+def drain(stream: IO[bytes] | None, take: Callable[[bytes], object]) -> None:
+    """Pass the output of a program to `take` until its end, then close the stream.
+
+    It runs on a thread of its own: a process that the program left behind can hold the stream open for any time, so
+    that nobody else can know when to close it.
+    """
+    if stream is None:
+        return
+    with stream, contextlib.suppress(OSError):
+        while chunk := os.read(stream.fileno(), 65536):
+            take(chunk)
+
+
 def read_output(
     command: Sequence[str], *, folder: str, environ: Mapping[str, str], seconds: float, limit: int
 ) -> tuple[bytes, str]:
@@ -86,13 +102,9 @@ def read_output(
     except (OSError, ValueError) as error:
         return b"", getattr(error, "strerror", None) or str(error)
     kept = bytearray()
-
-    def read() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while running.stdout is not None and (chunk := os.read(running.stdout.fileno(), 65536)):
-                kept.extend(chunk[: limit - len(kept)])
-
-    reading = threading.Thread(target=read, daemon=True)
+    reading = threading.Thread(
+        target=drain, args=(running.stdout, lambda chunk: kept.extend(chunk[: limit - len(kept)])), daemon=True
+    )
     reading.start()
     try:
         code = running.wait(seconds)
@@ -102,7 +114,5 @@ def read_output(
         if running.poll() is None:
             running.kill()
             running.wait()
-        reading.join(1.0)
-        if not reading.is_alive() and running.stdout is not None:
-            running.stdout.close()
+        reading.join(READ_SECONDS)
     return bytes(kept), f"exit code {code}" if code else ""

@@ -35,10 +35,12 @@ class Proxy:
         answer: Status, content type and body to give to a request in place of passing it on; None passes it on.
         lose_answer: Whether the answer to a request, by its first line, is to be lost after the server gave it.
         flip: Whether one bit of the body of a request, by its first line, is to arrive changed.
+        replace: Bytes towards the client, and what arrives in their place, if they are not divided.
         flipped: First lines of the requests whose bodies were changed.
         silent: Takes what it is sent, and neither passes it on nor answers.
         passing: Set unless new connections wait, as in front of a server that is being restarted.
         head: What came last towards the server: at a request, its head.
+        heads: What began with a request, up to the end of its headers, of all of them.
         requests: First lines of all requests passed on or answered; EXEC for a transaction of Redis.
         up: Bytes passed on towards the server.
         down: Bytes passed on towards the client.
@@ -58,8 +60,10 @@ class Proxy:
         self.lose_answer: Callable[[str], bool] = lambda _line: False
         self.flip: Callable[[str], bool] = lambda _line: False
         self.flipped: list[str] = []
+        self.replace = (b"", b"")
         self.silent = False
         self.head = b""
+        self.heads: list[bytes] = []
         self.requests: list[str] = []
         self.up = self.down = 0
         self.broken = False
@@ -107,6 +111,7 @@ class Proxy:
             self.lose_answer = lambda _line: False
             self.flip = lambda _line: False
             self.flipped = []
+            self.replace = (b"", b"")
 
     def _accept(self, listener: socket.socket) -> None:
         while True:
@@ -156,6 +161,7 @@ class Proxy:
                 if lines and self.latency:
                     time.sleep(self.latency)
                 self.head = data
+                self.heads += [data.partition(b"\r\n\r\n")[0]] if lines else []
                 if self.silent:
                     self.requests += lines
                     continue
@@ -188,6 +194,8 @@ class Proxy:
                 if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
                     _reset(client)
                     return
+                if self.replace[0]:
+                    data = data.replace(*self.replace)
                 if not self._pass(data, client, "down"):
                     if self.cut_with_end:
                         break

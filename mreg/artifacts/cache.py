@@ -121,21 +121,17 @@ class BlobCache:
             folder, name = self._locate(digest)
             if not stat.S_ISREG(folder.stat(name).st_mode):
                 return None
-            stream = os.fdopen(folder.open(name, READ), "rb", buffering=0)
-        except (OSError, Corrupt):
-            return None
-        try:
-            if hashed(stream_chunks(stream)) == digest:
-                stream.seek(0)
-                with contextlib.suppress(OSError):  # a file of another user keeps its access time
-                    folder.touch(name)
-                return stream
-        except OSError:
-            stream.close()
-            return None
-        stream.close()
-        with contextlib.suppress(OSError):
+            with contextlib.ExitStack() as opened:
+                stream = opened.enter_context(os.fdopen(folder.open(name, READ), "rb", buffering=0))
+                if hashed(stream_chunks(stream)) == digest:
+                    stream.seek(0)
+                    with contextlib.suppress(OSError):  # a file of another user keeps its access time
+                        folder.touch(name)
+                    opened.pop_all()
+                    return stream
             folder.unlink(name)
+        except (OSError, Corrupt):
+            pass
         return None
 
     def keep(self, digest: Digest, source: str | bytes) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from typing import BinaryIO
 
 from mreg.domain.digest import Digest
@@ -152,13 +151,11 @@ def stream_chunks(stream: BinaryIO, chunk_bytes: int = CHUNK_BYTES) -> Iterator[
         yield chunk
 
 
-def chunks_from(stream: BinaryIO, start: int, advance: Callable[[int], None]) -> Iterator[bytes]:
-    """Yield the chunks of a stream from an offset, calling `advance` with the size of each; close the stream."""
-    with closing(stream):
-        stream.seek(start)
-        for chunk in stream_chunks(stream):
-            advance(len(chunk))
-            yield chunk
+def counted_chunks(stream: BinaryIO, advance: Callable[[int], None]) -> Iterator[bytes]:
+    """Yield the chunks of an open stream up to its end, calling `advance` with the size of each."""
+    for chunk in stream_chunks(stream):
+        advance(len(chunk))
+        yield chunk
 
 
 def check_received(expected: Digest, received: Digest) -> None:

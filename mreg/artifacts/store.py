@@ -20,7 +20,7 @@ from mreg.artifacts.backend import (
     Unfinished,
 )
 from mreg.artifacts.checking import check, verified
-from mreg.artifacts.hashing import check_received, chunks_from, damaged, digest_of, missing, stream_chunks
+from mreg.artifacts.hashing import check_received, counted_chunks, damaged, digest_of, missing, stream_chunks
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
@@ -295,14 +295,19 @@ class ArtifactStore:
     def _fetch(self, requests: Sequence[BlobRequest], advance: Callable[[int], None]) -> Generator[Iterator[Chunk]]:
         """Yield the unverified chunks of each blob in order; a blob that is too long has at least one extra byte.
 
+        The chunks of a blob can be read until the next blob is requested. Close the generator: it closes the blob.
+
         Raises:
             Corrupt: A blob is missing.
         """
         if self._backend.remote:
             from mreg.artifacts.download import fetched
 
-            return fetched(self._backend, requests, advance)
-        return (self._chunks(blob, advance) for blob in requests)
+            yield from fetched(self._backend, requests, advance)
+            return
+        for blob in requests:
+            with self._opened(blob) as stream:
+                yield counted_chunks(stream, advance)
 
     def _fetch_or_find(
         self, requests: Sequence[BlobRequest], advance: Callable[[int], None]
@@ -320,16 +325,23 @@ class ArtifactStore:
                         absent.pop(0)
                         yield next(fetched)
                     elif (stream := cache.open(blob.digest)) is not None:
-                        yield chunks_from(stream, blob.start, advance)
+                        with closing(stream):
+                            stream.seek(blob.start)
+                            yield counted_chunks(stream, advance)
                     else:  # removed, or found damaged, in the meantime
                         with closing(self._fetch([blob], advance)) as again:
                             yield next(again)
 
         return found()
 
-    def _chunks(
-        self, request: BlobRequest, advance: Callable[[int], None], length: int | None = None
-    ) -> Generator[bytes]:
+    @contextmanager
+    def _opened(self, request: BlobRequest, length: int | None = None) -> Iterator[BinaryIO]:
+        """Open a blob in the store; the block closes it, whatever becomes of the generator that reads it.
+
+        Raises:
+            Corrupt: The blob is missing, or is not a file.
+            Unavailable: The blob cannot be read.
+        """
         try:
             stream = self._backend.open(blob_key(request.digest), request.start, length)
         except NotFound as error:
@@ -342,9 +354,19 @@ class ArtifactStore:
             )
             raise
         with closing(stream):
-            for chunk in stream_chunks(stream):
-                advance(len(chunk))
-                yield chunk
+            yield stream
+
+    @contextmanager
+    def _opened_or_found(self, request: BlobRequest, length: int | None = None) -> Iterator[BinaryIO]:
+        """Open a blob like `_opened`, from the cache if possible."""
+        cached = self._cache.open(request.digest) if self._cache is not None else None
+        if cached is None:
+            with self._opened(request, length) as stream:
+                yield stream
+            return
+        with closing(cached):
+            cached.seek(request.start)
+            yield cached
 
     def manifest(self, digest: Digest) -> Manifest:
         """Return the manifest of a folder, verified.
@@ -361,16 +383,10 @@ class ArtifactStore:
         Raises:
             Corrupt: The manifest is missing or damaged, or has more bytes than a manifest can have.
         """
-        cached = self._cache.open(digest) if self._cache is not None else None
         with self._explaining():
-            chunks: Iterator[bytes] = (
-                chunks_from(cached, 0, ignore_progress)
-                if cached
-                else self._chunks(BlobRequest(digest, 0), ignore_progress)
-            )
             received = bytearray()
-            with closing(chunks):  # type: ignore[type-var]
-                for chunk in chunks:
+            with self._opened_or_found(BlobRequest(digest, 0)) as stream:
+                for chunk in stream_chunks(stream):
                     received += chunk
                     if len(received) > BYTES_LIMIT:
                         raise damaged(digest, f"a manifest has at most {BYTES_LIMIT} bytes")
@@ -434,13 +450,8 @@ class ArtifactStore:
     def _range(self, request: BlobRequest, length: int) -> Iterator[bytes]:
         if length <= 0:
             return
-        cached = self._cache.open(request.digest) if self._cache is not None else None
-        if cached is not None:
-            chunks: Iterator[bytes] = chunks_from(cached, request.start, ignore_progress)
-        else:
-            chunks = self._chunks(request, ignore_progress, length)
-        with closing(chunks):  # type: ignore[type-var]
-            for chunk in chunks:
+        with self._opened_or_found(request, length) as stream:
+            for chunk in stream_chunks(stream):
                 yield chunk[:length]
                 length -= len(chunk)
                 if length <= 0:
@@ -612,8 +623,10 @@ class ArtifactStore:
                 copy.seek(0)
                 stream.writelines(stream_chunks(copy))
             else:
-                check(request, self._chunks(request, ignore_progress))
-                check(request, self._chunks(request, ignore_progress), stream.write)
+                with self._opened(request) as blob:
+                    check(request, stream_chunks(blob))
+                with self._opened(request) as blob:
+                    check(request, stream_chunks(blob), stream.write)
             stream.flush()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import threading
 from collections.abc import Mapping
@@ -11,7 +10,7 @@ from typing import IO
 
 from mreg.domain.hook import Deployment, Hook
 from mreg.hooks.message import OUTPUT_BYTES, Outcome, message
-from mreg.processes import end
+from mreg.processes import READ_SECONDS, drain, end
 
 TERMINATION_SECONDS = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -67,10 +66,10 @@ def run_command(hook: Hook, deployment: Deployment, environment: Mapping[str, st
 
 
 def _feed(running: subprocess.Popen[bytes], data: bytes) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        if running.stdin is not None:
-            running.stdin.write(data)
-            running.stdin.close()
+    stream = running.stdin
+    if stream is not None:
+        with contextlib.suppress(OSError), stream:  # a command can end before it has read everything
+            stream.write(data)
 
 
 def _end(running: subprocess.Popen[bytes]) -> None:
@@ -88,21 +87,16 @@ class _Tail:
     """The last bytes of a stream, read on a thread so that the writing process never blocks."""
 
     def __init__(self, stream: IO[bytes] | None) -> None:
-        self._stream = stream
         self._kept = b""
-        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread = threading.Thread(target=drain, args=(stream, self._keep), daemon=True)
         self._thread.start()
 
-    def _read(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while self._stream is not None and (chunk := os.read(self._stream.fileno(), 65536)):
-                self._kept = (self._kept + chunk)[-OUTPUT_BYTES:]
+    def _keep(self, chunk: bytes) -> None:
+        self._kept = (self._kept + chunk)[-OUTPUT_BYTES:]
 
     def finish(self) -> None:
         """Stop after a second at most: a process that the command left behind can hold the stream open forever."""
-        self._thread.join(1.0)
-        if not self._thread.is_alive() and self._stream is not None:
-            self._stream.close()
+        self._thread.join(READ_SECONDS)
 
     def text(self) -> str:
         return self._kept.decode("utf-8", "replace").strip()

@@ -307,6 +307,8 @@ def _transfers(session: RemoteSession, store: Callable[[], ArtifactStore]) -> Tr
 def _store(session: RemoteSession, model: ModelName, version: VersionRef | None = None) -> ArtifactStore:
     from mreg.artifacts.store import ArtifactStore
     from mreg.remote.blobs import HttpBlobs
+    from mreg.remote.direct import Direct
 
     cache = cache_for_pulls(session.profile, session.notice) if version is not None else None
-    return ArtifactStore(HttpBlobs(session.connection, model, version), cache)
+    direct = Direct(session.connection, session.notice)
+    return ArtifactStore(HttpBlobs(session.connection, model, version, direct), cache)

@@ -20,10 +20,12 @@ from mreg.errors import BadInput, BlobsMissing, Conflict, MregError, NotAllowed,
 from mreg.remote.problems import unexpected_answer
 from mreg.remote.references import model_path, version_path
 from mreg.wire.batches import encode_batch, encode_digests
+from mreg.wire.protocol import DIRECT_BYTES
 
 if TYPE_CHECKING:
     from mreg.domain.names import ModelName, VersionRef
     from mreg.remote.connection import Connection
+    from mreg.remote.direct import Direct
     from mreg.remote.response import Response
 
 ASKED_BLOBS = 2_000
@@ -67,15 +69,19 @@ class HttpBlobs(BlobBackend):
     Args:
         model: The model of a new version whose blobs are sent.
         version: The version whose blobs can be read (default: none).
+        direct: Requests to the object store of the server (default: all bytes go through the server).
     """
 
     remote = True
     batch_bytes, batch_blobs, batched_bytes = BATCH_BYTES, BATCH_READ, BATCHED_BYTES
 
-    def __init__(self, connection: Connection, model: ModelName, version: VersionRef | None = None) -> None:
+    def __init__(
+        self, connection: Connection, model: ModelName, version: VersionRef | None = None, direct: Direct | None = None
+    ) -> None:
         self._connection = connection
         self._model = model
         self._version = version
+        self._direct = direct
 
     @property
     def url(self) -> str:
@@ -162,7 +168,10 @@ class HttpBlobs(BlobBackend):
         if start or length is not None:
             headers["Range"] = f"bytes={start}-{'' if length is None else start + length - 1}"
         path = version_path(self._version, "blobs", str(digest))
-        response = self._connection.request("GET", path, headers=headers, accept=BYTES, expect=(416,))
+        is_large = length is None or start + length >= DIRECT_BYTES
+        response = self._direct.get(path, headers) if self._direct is not None and is_large else None
+        if response is None:
+            response = self._connection.request("GET", path, headers=headers, accept=BYTES, expect=(416,))
         if response.status == 416:
             response.close()
             return None
@@ -170,6 +179,13 @@ class HttpBlobs(BlobBackend):
             response.close()
             raise unexpected_answer(response.status, self.url, "it is not the range that was requested")
         return response
+
+    def cut_off(self, response: Response, error: Unavailable) -> bool:
+        """Return whether a range that was cut off repeatedly can be had in another way: by the server."""
+        if self._direct is None or response.is_mreg or not self._direct.usable:
+            return False
+        self._direct.give_up(error)
+        return True
 
     def open_many(self, requests: Sequence[BlobRequest]) -> Iterator[bytes]:
         """See `mreg.artifacts.backend.SupportsBatches`."""
@@ -297,8 +313,12 @@ class _Reader(io.RawIOBase):
                 data = self._response.read(size)
             except Unavailable as error:
                 self._failures += 1
-                if self._failures == ATTEMPTS or not error.details.get("cut"):
+                if not error.details.get("cut"):
                     raise
+                if self._failures == ATTEMPTS:
+                    if not self._blobs.cut_off(self._response, error):
+                        raise
+                    self._failures = 1
                 time.sleep(PAUSE_SECONDS * 2.0 ** (self._failures - 1))
                 self._response = self._blobs.read(self._digest, self._place, self._left)
                 continue

@@ -100,6 +100,8 @@ class Connection:
         self._token = token
         self._insecure = insecure
         self._is_mreg = is_mreg
+        self._notice = notice
+        self._stores: dict[str, Connection] = {}
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
         self._process = os.getpid()
         self._lock = threading.Lock()
@@ -121,8 +123,31 @@ class Connection:
         self._closed = True
         with self._lock:
             idle, self._idle = self._idle, []
+            stores, self._stores = self._stores, {}
         for line, _ in idle:
             line.close()
+        for store in stores.values():
+            store.close()
+
+    def to_store(self, origin: str) -> Connection:
+        """Return the connection to an object store that the server named, without the token; closed with this one.
+
+        Args:
+            origin: Scheme, host and port, such as ``https://bucket.s3.example``.
+
+        Raises:
+            BadInput: The origin is invalid, or a request to it can be read on the network and those to the server not.
+        """
+        address = Address.parse(origin)
+        allowed = self.address.is_loopback if address.is_loopback else self._insecure
+        if address.scheme == "http" and not allowed:
+            raise BadInput(f"{address} has no TLS")
+        with self._lock:
+            if self._closed:
+                raise Unavailable("the registry is closed")
+            if address.origin not in self._stores:
+                self._stores[address.origin] = Connection(address.origin, notice=self._notice, is_mreg=False)
+            return self._stores[address.origin]
 
     def call(
         self,
@@ -260,11 +285,12 @@ class Connection:
         found = {
             "Host": self.address.authority,
             "User-Agent": f"mreg/{__version__}",
-            "Accept": accept if accept == MEDIA_TYPE else f"{accept}, {MEDIA_TYPE}",
             "Accept-Encoding": "identity",
-            API_HEADER: str(API),
             **(headers or {}),
         }
+        if self._is_mreg:
+            found["Accept"] = accept if accept == MEDIA_TYPE else f"{accept}, {MEDIA_TYPE}"
+            found[API_HEADER] = str(API)
         token = self._token() if self._token is not None else ""
         if token:
             if not (token.isascii() and token.isprintable()) or " " in token:
@@ -333,7 +359,7 @@ class Connection:
             allow_silence=allow_silence,
         )
         api = response.headers.get(API_HEADER, "")
-        response.is_mreg = api.isdecimal() and len(api) < 10
+        response.is_mreg = self._is_mreg and api.isdecimal() and len(api) < 10
         if response.is_mreg:
             self.server_api = int(api)
             if self.server_api < OLDEST_API:

@@ -15,7 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results.files import StoredFile
-from mreg.server.download import BYTES, FileResponse
+from mreg.server.download import BYTES, begin
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
 from mreg.server.parameters import Model, RegistryOf, Version
@@ -83,8 +83,7 @@ async def get_blobs(
     listings: Listings = request.app.state.listings
     files = await run_sync(_files, registry, listings, version, decode_digests(digests))
     headers = {"Content-Length": str(sum(file.size_bytes for file in files)), "Cache-Control": "private, no-cache"}
-    chunks = _chunks(registry, files)
-    return FileResponse(await run_sync(next, chunks, b""), chunks, 200, headers)
+    return await begin(_chunks(registry, files), 200, headers)
 
 
 def _files(

@@ -79,6 +79,7 @@ async def _prepare(
         work,
         plain=lambda made: sent_at_once(request, made[1]),
         events=lambda made: offered(request, *made),
+        drop=lambda made: made[1].close(),
     )
 
 

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import re
+import threading
 from collections.abc import Callable, Generator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -140,9 +141,24 @@ async def send_file(
     damaged: DamagedFiles = request.app.state.damaged
     if status == 206 and file in damaged:
         await run_sync(damaged.check, file, registry.read_file(file))
-    chunks = damaged.watch(file, registry.read_file(file, start, length))
-    first = await run_sync(next, chunks, b"")
-    return FileResponse(first, chunks, status, headers)
+    return await begin(damaged.watch(file, registry.read_file(file, start, length)), status, headers)
+
+
+async def begin(
+    chunks: Generator[bytes], status: int, headers: dict[str, str], end: Callable[[bool], None] = lambda _complete: None
+) -> Response:
+    """Return the response with the chunks of a generator, once it has yielded the first.
+
+    Args:
+        end: Called once, from any thread, when the generator is closed: with whether it has yielded all chunks.
+    """
+    steps = _Steps(chunks, end)
+    try:
+        return FileResponse(await run_sync(steps.next), steps, status, headers)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await run_sync(steps.close)
+        raise
 
 
 async def send_prepared(request: Request, file: PreparedFile, end: Callable[[bool], None]) -> Response:
@@ -157,14 +173,6 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
     etag = f'"{file.digest}"'
     headers = {**_headers(file.name, file.name, file.digest, etag), "Cache-Control": "no-store"}
 
-    def chunks(start: int, length: int) -> Generator[bytes]:
-        complete = False
-        try:
-            yield from file.read(start, length)
-            complete = start + length == file.size_bytes
-        finally:
-            end(complete)
-
     try:
         part = _part(request, headers, file.size_bytes, etag, f"the file is {file.digest}")
     except Refused:
@@ -173,8 +181,10 @@ async def send_prepared(request: Request, file: PreparedFile, end: Callable[[boo
     if isinstance(part, Response):
         end(False)
         return part
-    sent = chunks(*part[:2])
-    return FileResponse(await run_sync(next, sent, b""), sent, part[2], headers)
+    start, length, status = part
+    return await begin(
+        file.read(start, length), status, headers, lambda sent: end(sent and start + length == file.size_bytes)
+    )
 
 
 def _headers(plain: str, name: str, digest: Digest, etag: str) -> dict[str, str]:
@@ -279,10 +289,41 @@ def _range(range_header: str, size: int) -> tuple[int, int] | None:
     return start, length
 
 
+class _Steps:
+    """A generator that is read and closed in threads.
+
+    A task that is cancelled leaves its thread in the middle of a step, and the generator cannot be closed meanwhile:
+    `close` waits for the end of the step.
+    """
+
+    def __init__(self, chunks: Generator[bytes], end: Callable[[bool], None]) -> None:
+        self._chunks = chunks
+        self._end = end
+        self._complete = self._closed = False
+        self._alone = threading.Lock()
+
+    def next(self) -> bytes:
+        """Return the next chunk; empty at the end."""
+        with self._alone:
+            chunk = next(self._chunks, b"")
+            self._complete = self._complete or not chunk
+            return chunk
+
+    def close(self) -> None:
+        """Close the generator; idempotent."""
+        with self._alone:
+            if not self._closed:
+                self._closed = True
+                try:
+                    self._chunks.close()
+                finally:
+                    self._end(self._complete)
+
+
 class FileResponse(Response):
     """A response from a generator, read in a thread; ends before ``Content-Length`` if the file is damaged."""
 
-    def __init__(self, first: bytes, rest: Generator[bytes], status: int, headers: dict[str, str]) -> None:
+    def __init__(self, first: bytes, rest: _Steps, status: int, headers: dict[str, str]) -> None:
         self._first = first
         self._rest = rest
         self.status_code = status
@@ -313,7 +354,7 @@ class FileResponse(Response):
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-                chunk = await run_sync(next, self._rest, b"")
+                chunk = await run_sync(self._rest.next)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except MregError as error:
             # The client receives fewer bytes than Content-Length, which every client reports as a failure.

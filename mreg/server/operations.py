@@ -104,6 +104,7 @@ class Operation(Generic[T]):
         request: The request for it.
         work: Does it, in a thread.
         around: Entered before the operation begins, such as to receive the body, and left at its end.
+        drop: Called with a result that nobody gets, because the request was cancelled.
 
     Attributes:
         registry: The registry of the caller; its notices become events.
@@ -111,9 +112,14 @@ class Operation(Generic[T]):
     """
 
     def __init__(
-        self, request: Request, work: Callable[[Operation[T]], T], around: AbstractAsyncContextManager[None]
+        self,
+        request: Request,
+        work: Callable[[Operation[T]], T],
+        around: AbstractAsyncContextManager[None],
+        drop: Callable[[T], None],
     ) -> None:
         self._around = around
+        self._drop = drop
         self.registry: LocalRegistry = registry_of(request, self._notice)
         self.client = client_of(request.scope)
         self._request = request
@@ -162,6 +168,7 @@ class Operation(Generic[T]):
     async def _run(self, threads: CapacityLimiter, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]) -> T:
         working = asyncio.create_task(run_sync(self._work, self, limiter=threads))
         gone = asyncio.create_task(disconnected(self._request.receive))
+        taken = False
         try:
             while not working.done():
                 await show(self._events())
@@ -171,6 +178,7 @@ class Operation(Generic[T]):
                 elif self._request.scope["mreg.revoked"]():
                     self.stop(Refused(401, "no_token", "the token was revoked", headers=BEARER))
             await show(self._events())
+            taken = True
             return working.result()
         except Stopped:
             raise self._why_stopped or _stopped() from None
@@ -178,7 +186,9 @@ class Operation(Generic[T]):
             gone.cancel()
             self.stop(_stopped())  # the server cancels this task once its grace period is over
             await asyncio.wait({working})
-            working.exception()  # it was raised above, or the client has gone; otherwise asyncio logs it
+            # The exception was raised above, or the client has gone; asyncio logs one that nobody asks for.
+            if working.exception() is None and not taken:
+                self._drop(working.result())
 
     def _events(self) -> list[tuple[str, Any]]:
         """Return the events since the last call; of the progress the newest."""
@@ -205,6 +215,7 @@ async def answer(
     plain: Callable[[T], Awaitable[Response]] | None = None,
     events: Callable[[T], Iterable[tuple[str, Any]]] | None = None,
     around: AbstractAsyncContextManager[None] | None = None,
+    drop: Callable[[T], None] = lambda _result: None,
 ) -> Response:
     """Return the response to a request for a long operation.
 
@@ -213,6 +224,7 @@ async def answer(
         plain: Returns the response to a client that does not accept events (default: the result as JSON).
         events: Returns the last events, of which the last is ``result`` (default: the result).
         around: Entered before the operation begins, such as to receive the body, and left at its end.
+        drop: Called with a result that nobody gets, because the request was cancelled.
 
     Raises:
         Refused: Too many operations are in progress, or this one was stopped.
@@ -220,7 +232,7 @@ async def answer(
     """
     if request.scope.get("mreg.head"):
         return Response()
-    operation = Operation(request, work, around or nullcontext())
+    operation = Operation(request, work, around or nullcontext(), drop)
     if wants_events(request):
         return _EventResponse(request, operation, events or partial(result_events, request))
 

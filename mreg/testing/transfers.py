@@ -22,8 +22,8 @@ from mreg.registry.session import HookLog
 
 Open = Callable[..., Registry]
 
-LARGE = 5 << 20
-"""Size of a file that is not sent in one piece with others."""
+LARGE = 9 << 20
+"""Size of a file that is not sent in one piece with others, and goes to or comes from a bucket directly if it may."""
 
 
 class TransferContract(abc.ABC):

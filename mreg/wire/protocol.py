@@ -19,6 +19,9 @@ It grows by one in a release that adds a route, a parameter or a key of a body w
 OLDEST_API = 1
 """Lowest API version of a client that this release serves, and of a server that this release can use."""
 
+DIRECT_BYTES = 8 << 20
+"""Smallest size of a blob that is transferred by presigned URLs; for a smaller one, they only add requests."""
+
 
 class ServerVersion(TypedDict):
     """The release of a server and its API versions."""

@@ -853,6 +853,52 @@ def test_the_last_chunk_of_a_damaged_blob_is_not_given_out(store: ArtifactStore,
     assert caught.value.hint == "push the model again from its source"
 
 
+class FullDisk(BytesIO):
+    def write(self, _data: object) -> int:
+        raise OSError(28, "No space left on device")
+
+
+STOPPED_READS: dict[str, Callable[[ArtifactStore, Stored, Path], object]] = {
+    "a stream that cannot be written": lambda store, stored, _: store.write_to(stored.digest, BIG, FullDisk()),
+    "a pull of a longer blob": lambda store, stored, out: store.pull(stored.digest, stored.kind, BIG - 1, out / "back"),
+    "a longer blob": lambda store, stored, _: list(store.read(stored.digest, BIG - (2 << 20))),
+    "a cancelled read": lambda store, stored, _: _cancelled(store.read(stored.digest, BIG)),
+    "a cancelled read of a range": lambda store, stored, _: _cancelled(store.read(stored.digest, BIG, 1)),
+    "a manifest that is too long": lambda store, stored, _: store.manifest_bytes(stored.digest),
+    "progress that is cancelled": lambda store, stored, out: store.pull(
+        stored.digest, stored.kind, BIG, out / "back", progress=lambda *_: _raise()
+    ),
+}
+
+
+def _cancelled(chunks: Generator[bytes]) -> None:
+    next(chunks)
+    chunks.throw(InterruptedError)
+
+
+def _raise() -> None:
+    raise InterruptedError
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="lists the descriptors of this process")
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("stopped", STOPPED_READS)
+def test_a_read_that_is_stopped_closes_its_blob_although_its_error_is_kept(
+    root: Path, tmp_path: Path, stopped: str, cached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "BYTES_LIMIT", 1000)
+    cache = BlobCache(tmp_path / "cache", 2 * BIG)
+    store = ArtifactStore(LocalBackend(root), cache if cached else None)
+    stored = store.put(str(write(tmp_path / "m", os.urandom(BIG))))
+    if cached:
+        cache.keep(stored.digest, str(tmp_path / "m"))
+    with pytest.raises((MregError, OSError)) as kept:
+        STOPPED_READS[stopped](store, stored, tmp_path)
+    opened = [Path(os.readlink(link)) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert [path for path in opened if path.is_file() and tmp_path in path.parents] == []
+    assert kept.value.__traceback__ is not None  # keeps the frames of all generators
+
+
 def test_a_pull_keeps_the_cache_within_its_limit(root: Path, tmp_path: Path) -> None:
     cache = BlobCache(tmp_path / "cache", 150)
     store = ArtifactStore(LocalBackend(root), cache)

@@ -34,3 +34,19 @@ def over_a_bucket(
     }
     with serving(tmp_path_factory.mktemp("served"), variables) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def over_a_bucket_directly(
+    people: Path, s3_server: Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Serving]:
+    """A server over SQLite and a bucket, whose clients may use the bucket by presigned URLs."""
+    place, folder = new_place(s3_server), tmp_path_factory.mktemp("served")
+    variables = {
+        **s3_server.environment(),
+        "MREG_CATALOG": str(folder / "catalog.db"),
+        "MREG_ARTIFACTS": place.url,
+        "MREG_ENDPOINT_URL": place.endpoint,
+    }
+    with serving(folder, variables, "--direct") as found:
+        yield found

@@ -1,4 +1,4 @@
-"""Pushes and pulls over a real server process: over SQLite and a folder, and over PostgreSQL and a bucket."""
+"""Pushes and pulls over a real server process: over a folder, through it to a bucket, and directly to the bucket."""
 
 from __future__ import annotations
 
@@ -53,3 +53,15 @@ class TestOverPostgresqlAndABucket(OverHttp):
     @pytest.fixture
     def served(self, over_a_bucket: Serving) -> Serving:
         return over_a_bucket
+
+
+class TestDirectlyWithABucket(OverHttp):
+    @pytest.fixture
+    def served(self, over_a_bucket_directly: Serving) -> Serving:
+        return over_a_bucket_directly
+
+    @pytest.fixture(autouse=True)
+    def _never_through_the_server(self, notes: list[str]) -> Iterator[None]:
+        """No test may pass because its bytes went through the server after a failure."""
+        yield
+        assert [note for note in notes if "not directly" in note] == []
