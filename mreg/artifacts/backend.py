@@ -263,6 +263,11 @@ class BlobBackend(abc.ABC):
             self.delete(key)
             self.put_if_absent(key, b"")
 
+    def mark_many(self, keys: Iterable[str]) -> None:
+        """`mark` several blobs."""
+        for key in keys:
+            self.mark(key)
+
     @abc.abstractmethod
     def delete(self, key: str) -> None:
         """Remove a blob; idempotent."""

@@ -5,8 +5,8 @@ servers of a store share it::
 
     uploads/<caller>/<model>/<64 hex digits of the blob>-<its size>
 
-Caller and model are digests of their names. A blob is durable before it is claimed; the claim alone need not survive a
-power loss, since its blob can be uploaded again.
+Caller and model are digests of an identity and of a name. A blob is durable before it is claimed; the claim alone need
+not survive a power loss, since its blob can be uploaded again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ VALID = timedelta(hours=24)
 ROOT = "uploads/"
 
 AT_ONCE = 32
-"""Number of claims in a bucket that are added or removed in parallel."""
+"""Number of claims in a bucket that are removed in parallel."""
 
 _KEY = re.compile(r"uploads/[0-9a-f]{32}/[0-9a-f]{32}/([0-9a-f]{64})-(0|[1-9][0-9]{0,18})")
 
 
 @dataclass(frozen=True, slots=True)
 class Uploader:
-    """A caller who uploads blobs for a model; no other caller can use or continue these uploads."""
+    """A caller who uploads blobs for a model; no other caller can use or continue these uploads.
+
+    Attributes:
+        caller: Identity of the caller, which a token with the same name does not share.
+    """
 
     caller: str
     model: ModelName
@@ -68,9 +72,7 @@ class Claims:
 
     def add_many(self, uploader: Uploader, sizes: Mapping[Digest, int]) -> None:
         """Claim blobs that are in the store; see `add`."""
-        keys = [_key(uploader, digest, size) for digest, size in sizes.items()]
-        for _ in in_order(self._backend.mark, keys, at_once=AT_ONCE if self._backend.remote else 1):
-            pass
+        self._backend.mark_many(_key(uploader, digest, size) for digest, size in sizes.items())
 
     def of(self, uploader: Uploader, now: datetime) -> dict[Digest, int]:
         """Return the sizes of the claimed blobs by digest."""

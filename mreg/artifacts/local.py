@@ -53,7 +53,7 @@ FLUSH_BYTES = 4 << 20
 """Number of bytes after which a background write to disk is started, so that the final flush is short."""
 
 LOCK_TRIES = 5
-LOCK_SECONDS = 0.01
+LOCK_SECONDS = 0.002
 """Tries to lock an unfinished file, and the pause between them."""
 
 CHUNK_BYTES = 1 << 20
@@ -263,12 +263,20 @@ class LocalBackend(BlobBackend):
             return self._put(key, staged)
 
     def mark(self, key: str) -> None:
-        with self.translated("write", key=key):
-            folder, name = self._locate(key, make=True)
-            try:
-                os.close(folder.open(name, CREATE, 0o444))
-            except FileExistsError:
-                folder.touch(name, modified=True)
+        self.mark_many((key,))
+
+    def mark_many(self, keys: Iterable[str]) -> None:
+        folder: Folder | None = None
+        parent = ""
+        for key in keys:
+            with self.translated("write", key=key):
+                names, _, name = key.rpartition("/")
+                if folder is None or names != parent:  # each folder is opened once
+                    folder, parent = self._tree.folder(tuple(names.split("/")), make=True), names
+                try:
+                    os.close(folder.open(name, CREATE, 0o444))
+                except FileExistsError:
+                    folder.touch(name, modified=True)
 
     def resume(self, name: str, *, create: bool) -> LocalResumableFile | None:
         """See `mreg.artifacts.backend.SupportsResuming`."""

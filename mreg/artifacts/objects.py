@@ -63,6 +63,10 @@ class ObjectBackend(BlobBackend):
     def mark(self, key: str) -> None:
         self._bucket.put(key, b"", digest_of(b""))
 
+    def mark_many(self, keys: Iterable[str]) -> None:
+        for _ in in_order(self.mark, keys, at_once=SMALL_AT_ONCE):
+            pass
+
     def put_many_if_absent(self, blobs: Iterable[tuple[str, bytes]]) -> int:
         seen: set[str] = set()
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import time
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 
 from mreg.artifacts.backend import BlobBackend, Chunk, ResumableFile, StagedBlob, SupportsResuming, Unfinished
@@ -21,9 +21,6 @@ AT_ONCE = 4
 
 CALLER_LIMIT = 100
 """Maximum number of unfinished uploads that are kept for a caller; the oldest one makes room for a new one."""
-
-WAIT_SECONDS = 1.0
-"""Time to wait for the end of an interrupted request that still holds its upload."""
 
 _STATES_LIMIT = 256
 
@@ -93,7 +90,7 @@ class PartialUpload:
         check_room(files, length - start)
         file = _taken(files, uploader, digest, start)
         if file is None and start > 0:
-            offset = arrived(files, uploader, digest)
+            offset = arrived(files, uploader, digest).offset
             raise Conflict(
                 f"cannot continue at byte {start}: {counted(offset, 'byte')} arrived, or another request sends them",
                 hint="ask for the offset of the upload, and continue there",
@@ -170,18 +167,24 @@ class PartialUpload:
         self._file.discard()
 
 
-def arrived(files: SupportsResuming, uploader: Uploader, digest: Digest) -> int:
-    """Return the number of bytes from which an upload of a caller can be continued.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """The bytes of an unfinished upload.
 
-    Waits a moment for the end of a request that was interrupted on the client's side.
+    Attributes:
+        offset: Number of bytes from which it can be continued.
+        busy: Whether a request holds more bytes, such as one that was interrupted on the client's side.
     """
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        found = [files.left(uploader.unfinished(digest, number)) for number in range(AT_ONCE)]
-        free = max((size for size, busy in found if not busy), default=0)
-        if all(size <= free for size, _ in found) or time.monotonic() > deadline:
-            return free
-        time.sleep(WAIT_SECONDS / 20)
+
+    offset: int
+    busy: bool
+
+
+def arrived(files: SupportsResuming, uploader: Uploader, digest: Digest) -> Arrived:
+    """Return how much of an upload of a caller has arrived, without waiting."""
+    found = [files.left(uploader.unfinished(digest, number)) for number in range(AT_ONCE)]
+    free = max((size for size, busy in found if not busy), default=0)
+    return Arrived(offset=free, busy=any(size > free for size, _ in found))
 
 
 def _taken(files: SupportsResuming, uploader: Uploader, digest: Digest, start: int) -> ResumableFile | None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from mreg.artifacts.claims import Claims, Uploader
     from mreg.artifacts.destination import Received
     from mreg.artifacts.folder_upload import FolderUpload
-    from mreg.artifacts.partial_upload import PartialUpload
+    from mreg.artifacts.partial_upload import Arrived, PartialUpload
     from mreg.artifacts.probe import Step
     from mreg.artifacts.progress import Progress
     from mreg.artifacts.records import PullRecords
@@ -179,8 +179,8 @@ class ArtifactStore:
         ):
             yield upload
 
-    def arrived(self, uploader: Uploader, digest: Digest) -> int:
-        """Return the number of bytes from which an upload can be continued, 0 if nothing arrived."""
+    def arrived(self, uploader: Uploader, digest: Digest) -> Arrived:
+        """Return how much of an upload has arrived."""
         from mreg.artifacts.partial_upload import arrived
 
         return arrived(self._unfinished_files, uploader, digest)

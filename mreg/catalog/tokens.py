@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mreg.catalog.rows import number, read_time, row_of, text
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
-from mreg.domain.text import check_line, quoted
+from mreg.domain.text import check_line, folded_text, quoted
 from mreg.errors import AlreadyExists, BadInput, NotFound
 from mreg.results.tokens import USE_INTERVAL, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
 
@@ -65,8 +65,10 @@ class TokenWriter(Tokens):
     def create(self, token: Token) -> TokenInfo:
         """Store a token; an expired token with its name is revoked.
 
+        A name has one spelling, also after its token was revoked, so that nobody is taken for another user.
+
         Raises:
-            AlreadyExists: An active token has the name.
+            AlreadyExists: An active token has the name, or a token has another spelling of it.
             BadInput: There are too many tokens.
         """
         there = self.named(token.name)
@@ -77,6 +79,8 @@ class TokenWriter(Tokens):
                     hint=f"choose another name, or revoke it first: mreg token revoke {token.name}",
                 )
             self._connection.run("tokens.revoke", name=token.name, at=self._writer.time)
+        if there is None:
+            self._check_spelling(token.name)
         row = self._connection.one("tokens.count")
         if row is not None and number(row, "many") >= TOKENS_LIMIT:
             raise BadInput(
@@ -103,6 +107,16 @@ class TokenWriter(Tokens):
             created_by=self._writer.actor,
             expires=token.expires,
         )
+
+    def _check_spelling(self, name: str) -> None:
+        form = folded_text(name)
+        for row in self._connection.all("tokens.names"):
+            other = text(row, "name")
+            if folded_text(other) == form:
+                raise AlreadyExists(
+                    f"token {quoted(name)} already exists as {quoted(other)}",
+                    hint="choose a name that differs in more than case and Unicode form",
+                )
 
     def revoke(self, name: str) -> TokenInfo:
         """Revoke the token with a name, and return it.
@@ -137,7 +151,7 @@ def unknown_token(name: str, token: TokenInfo | None, others: Iterable[str]) -> 
     if token is not None and token.revoked_at is not None:
         return NotFound(
             f"token {quoted(name)} is revoked already, since {time_text(token.revoked_at)}",
-            hint="mreg token list",
+            hint=f"create another one with its name: mreg token create {name}",
             kind="token",
         )
     near = nearest(name, set(others), 1)

@@ -38,6 +38,7 @@ class Invocation:
         self._output: Output | None = None
         self._registry: Registry | None = None
         self._hook_log: HookLog | None = None
+        self._noted_servers = False
 
     @classmethod
     def of_words(cls, words: Sequence[str]) -> Invocation:
@@ -86,7 +87,22 @@ class Invocation:
                 notice=self.notice,
                 hook_log=self._hook_log,
             )
+            profile = self._registry.profile
+            if profile.is_fallback and not os.path.lexists(profile.catalog):
+                self.note_servers()
         return self._registry
+
+    def note_servers(self) -> None:
+        """Tell which servers the user has logged in to, if nothing names the registry that is used."""
+        profile = self.opened_profile
+        if profile is None or not profile.is_fallback or "_MREG_COMPLETE" in os.environ:
+            return
+        from mreg.profile.switching import for_saved_servers
+
+        words, *commands = for_saved_servers(os.environ) or ("",)
+        if commands and not self._noted_servers:
+            self._noted_servers = True
+            self.output.steps(f"the registry of this machine has no models; {words}", commands)
 
     def local_registry(self) -> LocalRegistry:
         """Return the registry of the chosen profile, for a command that needs direct access to the catalog.

@@ -12,7 +12,9 @@ from mreg import streams
 from mreg.cli.completion import complete_login
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.domain.address import Address
+from mreg.domain.text import shell_word
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
+from mreg.results.profiles import PROJECT_FILE
 
 if TYPE_CHECKING:
     from mreg.domain.password import Password
@@ -48,7 +50,8 @@ def login(
     On a terminal, the command asks for the token and does not show it; otherwise it reads standard input. The token is
     saved in the keyring of your system if the package keyring is installed and works, otherwise in a file that only you
     can read. It is sent only to this scheme, host and port. MREG_TOKEN and the token_command of your profile take
-    precedence.
+    precedence. A login does not change which registry commands use: the command prints the next step, unless they use
+    this server already.
 
     Examples:
       mreg login https://models.example
@@ -63,7 +66,9 @@ def login(
             hint="mreg login URL asks for it; or pipe it: mreg login URL --token-stdin < FILE",
         )
     run = invocation_of(ctx)
-    address = Address.parse(url) if url is not None else _server(run)
+    address = Address.parse(url) if url is not None else _server(run, "mreg login https://HOST")
+    if url is not None and run.profile:
+        _check_profile(run, address)
     if not address.is_protected and not insecure:
         raise BadInput(
             f"{address} has no TLS: the token would be sent unencrypted",
@@ -76,21 +81,78 @@ def login(
     source, reason = keep_token(address, identity.name, token)
     if reason:
         run.output.note(f"{reason}; the token is saved in a file instead")
-    run.output.note(f"the token is saved in {'the keyring' if source == 'keyring' else source}")
-    if os.environ.get("MREG_TOKEN"):
-        run.output.warn("MREG_TOKEN is set and takes precedence over the saved token")
+    _tell_next_steps(run, address)
     run.output.result(_made(address, identity, source))
 
 
-def _server(run: Invocation) -> Address:
+def _check_profile(run: Invocation, address: Address) -> None:
+    """Check that the profile of ``--profile`` has the server of the argument.
+
+    Raises:
+        BadInput: It has another server, or none.
+        NotFound: The profile does not exist.
+    """
+    try:
+        profile = run.load_profile()
+    except NotFound as error:
+        if error.details.get("kind") == "profile":
+            error.hint = f"mreg profile add {run.profile} --server {shell_word(str(address))}"
+        raise
+    if not _has_origin(profile, address):
+        has = f"has the server {profile.server}" if profile.server else "has no server"
+        raise BadInput(
+            f"the profile {profile.name} {has}, and the URL is {address}",
+            hint=f"leave one of them out: mreg login {shell_word(str(address))}",
+        )
+
+
+def _has_origin(profile: Profile, address: Address) -> bool:
+    return bool(profile.server) and Address.parse(profile.server).origin == address.origin
+
+
+def _tell_next_steps(run: Invocation, address: Address) -> None:
+    """Tell how to use the server, unless commands use it already, and which variable has another token."""
+    from mreg.profile.load import config_file, load_profile, read_profiles
+    from mreg.profile.switching import by_default, for_this_shell
+
+    if os.environ.get("MREG_TOKEN"):
+        run.output.warn("MREG_TOKEN is set and takes precedence over the saved token")
+    try:
+        profile = load_profile(
+            profile=run.profile, config=run.config, trust_project=run.trust_project, notice=lambda _text: None
+        )
+    except MregError as error:
+        run.output.note(f"commands fail here: {error.message}")
+        return
+    if _has_origin(profile, address):
+        return
+    url, origins = str(address), profile.origins
+    run.output.steps(
+        f"commands still use {profile.server or f'the profile {profile.name}'} here; to use this server in this shell:",
+        for_this_shell(url, os.environ),
+    )
+    if not _is_of_the_place(origins.get("server") or origins["catalog"], origins["name"]):
+        file = read_profiles(config_file(run.config, os.environ), required=False)
+        run.output.steps("or by default:", by_default(url, file, os.environ))
+
+
+def _is_of_the_place(origin: str, of_name: str) -> bool:
+    """Return whether a variable or a project file decides which registry is used, so that a default has no effect."""
+    return any(word.startswith("MREG_") or f"{PROJECT_FILE}, line" in word for word in (origin, of_name))
+
+
+def _server(run: Invocation, command: str) -> Address:
     """Return the server of the chosen profile.
+
+    Args:
+        command: The command that names a server, for the hint.
 
     Raises:
         BadInput: The profile has no server.
     """
     profile = run.load_profile()
     if not profile.server:
-        raise BadInput(f"the profile {profile.name} has no server", hint="name it: mreg login https://HOST")
+        raise BadInput(f"the profile {profile.name} has no server", hint=f"name it: {command}")
     return Address.parse(profile.server)
 
 
@@ -183,7 +245,9 @@ def logout(
             raise BadInput("--all and a URL exclude each other", hint="mreg logout --all")
         logins = saved_logins(os.environ)
     else:
-        origin = (Address.parse(url) if url is not None else _server(run)).origin
+        saved = [login.url for login in saved_logins(os.environ)]
+        command = f"mreg logout {shell_word(saved[0]) if saved else 'https://HOST'}"
+        origin = (Address.parse(url) if url is not None else _server(run, command)).origin
         found = find_login(origin, os.environ)
         if found is None:
             known = ", ".join(login.origin for login in saved_logins(os.environ))
@@ -194,6 +258,8 @@ def logout(
         reason = drop_token(login)
         if reason:
             run.output.warn(f"the token for {login.origin} can still be in the keyring: {reason}")
+    if os.environ.get("MREG_TOKEN"):
+        run.output.warn("MREG_TOKEN is still set")
     run.output.results(tuple(Logout(server=login.origin) for login in logins), Logout)
 
 
@@ -205,15 +271,23 @@ def whoami(ctx: typer.Context) -> None:
       mreg whoami --json
     """
     from mreg.profile.credentials import source_of_token
+    from mreg.profile.switching import for_saved_servers
     from mreg.registry.remote import RemoteRegistry
 
     run = invocation_of(ctx)
-    registry = run.registry
-    profile = registry.profile
+    profile = run.load_profile()
+    registry = run.registry if profile.server else None
     if not isinstance(registry, RemoteRegistry):
+        lines = for_saved_servers(os.environ) or ("log in to a server: mreg login https://HOST",)
         raise BadInput(
             f"the profile {profile.name} has no server",
-            hint="name a profile with a server: --profile NAME; your name in the audit trail here: mreg profile show",
+            hint="\n".join(
+                (
+                    *lines,
+                    "or name a profile with a server: --profile NAME",
+                    "your name in the audit trail here: mreg profile show",
+                )
+            ),
         )
     identity = registry.whoami()
     run.output.result(_made(Address.parse(profile.server), identity, source_of_token(profile)))

@@ -60,6 +60,8 @@ def list_models(ctx: typer.Context, columns: ColumnNames = None, sort: ColumnOrd
     models = run.registry.models(limit=rows if sort is None else None)
     listed = models if sort is None else tuple(SUMMARIES.sort(models, sort)[:rows])
     SUMMARIES.table((), columns)  # an unknown column is an error in every format
+    if not models:
+        run.note_servers()
     run.output.result(listed, lambda models: summaries(models, columns))
 
 

@@ -97,6 +97,12 @@ class Output:
         """Write a warning to standard error, with ``--quiet``, too."""
         streams.say(streams.wrapped(printable(text)))
 
+    def steps(self, text: str, commands: Sequence[str]) -> None:
+        """Write a note with commands to paste, which are not wrapped; nothing if quiet."""
+        if not self.quiet:
+            lines = "".join(f"\n  {printable(command)}" for command in commands)
+            streams.say(streams.wrapped(printable(text)) + lines)
+
     def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
         """Ask the user to confirm, unless ``yes`` is set.
 

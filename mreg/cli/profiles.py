@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mreg.cli.completion import complete_profile, one_of
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.options import Yes
-from mreg.errors import Unavailable
+from mreg.errors import BadInput, MregError, Unavailable
+
+if TYPE_CHECKING:
+    from mreg.results.profiles import Profile
 
 PROFILE_COMMANDS = {
     "list": ("profiles", "list_profiles", "List the profiles and mark the active one."),
@@ -48,14 +51,38 @@ def show_profile(
 ) -> None:
     """Show the values of a profile with their origins.
 
-    The origin of a value is an option, a variable, mreg.yaml, the profile file or the default.
+    The origin of a value is an option, a variable, mreg.yaml, the profile file or the default. With a server, the
+    origin of its token is shown, but not the token.
 
     Examples:
       mreg profile show
       mreg profile show team --json
     """
+    from mreg.profile.server import check_token_has_server
+
     run = invocation_of(ctx)
-    run.output.result(run.load_profile(name))
+    profile = run.load_profile(name)
+    try:
+        check_token_has_server(profile, None, os.environ)
+    except BadInput as error:
+        run.output.warn(f"commands fail here: {error.message}")
+    run.output.result(_with_token_source(run, profile))
+
+
+def _with_token_source(run: Invocation, profile: Profile) -> Profile:
+    """Return a profile with the origin of the token for its server, empty if there is no token."""
+    if not profile.server:
+        return profile
+    from dataclasses import replace
+
+    from mreg.profile.credentials import source_of_token
+
+    try:
+        source = source_of_token(profile)
+    except MregError as error:
+        run.output.warn(error.message)
+        return profile
+    return replace(profile, origins={**profile.origins, "token": source})
 
 
 def use_profile(ctx: typer.Context, name: ProfileName) -> None:
@@ -70,7 +97,7 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
     file = use(name, config=run.config)
     run.output.note(f"{name} is the default now, in {file}")
     _warn_of_overrides(run)
-    run.output.result(run.load_profile(name, alone=True))
+    run.output.result(_with_token_source(run, run.load_profile(name, alone=True)))
 
 
 def _warn_of_overrides(run: Invocation) -> None:
@@ -203,6 +230,12 @@ def add_profile(
         "user": user,
     }
     values = {key: value for key, value in given.items() if value is not None}
+    other = next((key for key in ("catalog", "artifacts") if key in values), "")
+    if server is not None and other:
+        raise BadInput(
+            f"--server and --{other} exclude each other",
+            hint="leave one of them out: a server has its own catalog and artifacts",
+        )
     reasons: list[str] = []
 
     def check(partial: str) -> None:
@@ -223,12 +256,9 @@ def add_profile(
         run.output.warn(f"the profile was added, but its bucket could not be tried: {reason}")
         run.output.warn(f"once the bucket can be reached, try it: mreg profile check {name}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
-    made = run.load_profile(name, alone=True)
-    if made.server:
-        from mreg.profile.credentials import source_of_token
-
-        if not source_of_token(made):
-            run.output.note(f"no token is saved for this server yet: mreg login {made.server}")
+    made = _with_token_source(run, run.load_profile(name, alone=True))
+    if made.origins.get("token") == "":
+        run.output.note(f"no token is saved for this server yet: mreg login {made.server}")
     run.output.result(made)
 
 
@@ -315,4 +345,4 @@ def init(
     run.load_profile(alone=True)  # fails if the profile does not exist, before the file is written
     file = init_project(os.getcwd(), model=model, profile=run.profile or "", local=local)
     run.output.note(f"made {file}")
-    run.output.result(run.load_profile())
+    run.output.result(_with_token_source(run, run.load_profile()))

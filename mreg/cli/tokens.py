@@ -8,6 +8,7 @@ import typer
 
 from mreg.cli.completion import complete_role, complete_token
 from mreg.cli.invocation import invocation_of
+from mreg.cli.options import Yes
 from mreg.errors import BadInput
 
 TOKEN_COMMANDS = {
@@ -109,14 +110,22 @@ def list_tokens(ctx: typer.Context) -> None:
 def revoke(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token.", autocompletion=complete_token)],
+    yes: Yes = False,
 ) -> None:
     """Revoke a token of the catalog.
 
     The server refuses the token from the next request on, and aborts running uploads and downloads that use it. A new
-    token can have the same name. To revoke a token of a token file, remove its line.
+    token can have the same name. To revoke a token of a token file, remove its line. The command asks for
+    confirmation if it uses this token itself.
 
     Examples:
       mreg token revoke ci
+      mreg token revoke ada --yes
     """
+    from mreg.registry.remote import RemoteRegistry
+
     run = invocation_of(ctx)
+    registry = run.registry
+    if not yes and isinstance(registry, RemoteRegistry) and registry.whoami().name == name:
+        run.output.confirm(f"revoke your own token {name} for {registry.profile.server}?", yes=yes)
     run.output.result(run.registry.revoke_token(name))

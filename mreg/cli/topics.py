@@ -120,8 +120,8 @@ SETTINGS = (
     ("MREG_CONFIG", "Profile file (default: config.yaml in the user's configuration folder, on Linux ~/.config/mreg). "
      "/dev/null means none."),
     ("MREG_SERVER", "URL of mreg serve, instead of a catalog and artifacts: https://HOST (default: none)."),
-    ("MREG_TOKEN", "Token for the server of MREG_SERVER; without that, for the server of your profile (default: the "
-     "token_command of the profile, then the token that mreg login saved)."),
+    ("MREG_TOKEN", "Token for the server of MREG_SERVER; without that, for the server of your profile, but not for one "
+     "that only mreg.yaml chooses (default: the token_command of the profile, then the token that mreg login saved)."),
     ("MREG_CATALOG", "Catalog: a file, s3://BUCKET/PREFIX/catalog.db, az://CONTAINER/PREFIX/catalog.db, or "
      "postgresql://USER@HOST/DATABASE or redis://HOST:PORT/DATABASE, which can have a password here (default: "
      "catalog.db in the user's data folder, on Linux ~/.local/share/mreg; or in the place of MREG_ARTIFACTS)."),
@@ -137,7 +137,8 @@ SETTINGS = (
      "infers the model from the path)."),
     ("MREG_EXISTING_ONLY", "1, true or yes: a push does not register a new model (default: no)."),
     ("MREG_USER", "User in the audit trail (default: the user of the CI job, of git, or of the login, or uid:NUMBER)."),
-    ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store, without mreg trust (default: no)."),
+    ("MREG_TRUST_PROJECT", "1, true or yes: every mreg.yaml may name its store or server, without mreg "
+     "trust (default: no)."),
     ("MREG_SERVER_TOKENS", "Tokens for mreg serve without --token-file: lines of a token file, separated by "
      "newlines or ';' (default: no tokens)."),
 )  # fmt: skip

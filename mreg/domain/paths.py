@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from mreg.domain.text import quoted
+from mreg.domain.text import folded_text, quoted
 from mreg.errors import BadInput
 
 PATH_LIMIT = 4_096
@@ -82,7 +82,7 @@ def is_project_file(name: str) -> bool:
     import unicodedata
 
     kept = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
-    return unicodedata.normalize("NFKC", kept.casefold()).rstrip(". ").partition(":")[0].rstrip(". ") == "mreg.yaml"
+    return folded_text(kept).rstrip(". ").partition(":")[0].rstrip(". ") == "mreg.yaml"
 
 
 def reserved_on_windows(path: str) -> bool:

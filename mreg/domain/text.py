@@ -159,6 +159,23 @@ def check_text(what: str, text: str) -> str:
     return _check(f"the {what}", text, TEXT_LIMIT)
 
 
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Characters without an own form that `str.isprintable` accepts: joiners, fillers and variation selectors."""
+
+
+def folded_text(text: str) -> str:
+    """Return the form in which two texts are equal if they differ only in case, Unicode form or invisible characters.
+
+    Letters of different scripts that look alike stay different.
+    """
+    if text.isascii():
+        return text.lower()
+    import unicodedata
+
+    kept = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
+    return unicodedata.normalize("NFKC", kept.casefold())
+
+
 def check_line(what: str, text: str) -> str:
     """Return the text if it is valid as an external identifier (a run, an actor).
 

@@ -70,7 +70,7 @@ def keep_token(address: Address, name: str, token: Password) -> tuple[str, str]:
     from mreg.profile.keyring import has_keyring, store_in_keyring
 
     saved_logins(os.environ)  # a damaged file is reported before the keyring has the token
-    login = SavedLogin(origin=address.origin, name=name, insecure=not address.is_protected)
+    login = SavedLogin(origin=address.origin, server=str(address), name=name, insecure=not address.is_protected)
     reason = ""
     if has_keyring():
         try:
@@ -122,7 +122,11 @@ def run_token_command(command: TokenCommand) -> Password:
     lines = output.decode("utf-8", "replace").strip().splitlines()
     if len(lines) > 1:
         raise BadInput(f"{what} printed more than one line", hint="print the token alone")
-    return checked_token("".join(lines), f"the output of {what.removeprefix('the ')}")
+    return checked_token(
+        "".join(lines),
+        f"the output of {what.removeprefix('the ')}",
+        empty_hint="run it by hand: it must print the token to standard output",
+    )
 
 
 def saved_token(origin: str) -> Password:

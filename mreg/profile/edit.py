@@ -305,7 +305,9 @@ def rewrite(
                 try:
                     check(partial)
                 except BadProfile as error:
-                    raise BadProfile(error.message.replace(partial, target), hint=error.hint) from error
+                    raise BadProfile(
+                        error.message.replace(partial, target), hint=error.hint.replace(partial, target)
+                    ) from error
                 replace(partial, target)
                 sync_folder(os.path.dirname(target))
             finally:

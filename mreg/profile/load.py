@@ -1,7 +1,7 @@
-"""Find, merge and validate the settings of flags, variables and files: one `Profile`.
+"""Find, merge and validate the settings of arguments, variables and files: one `Profile`.
 
-The first source that has a key decides: flag, ``MREG_*`` variable, ``mreg.yaml`` in the working folder or the nearest
-folder above it, profile in the user's file, default.
+The first source that has a key decides: argument, ``MREG_*`` variable, ``mreg.yaml`` in the working folder or the
+nearest folder above it, profile in the user's file, default.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ STORE = ("catalog", "artifacts")
 PLACES = ("server", *STORE)
 """Keys that name a registry: a server, or a catalog and its artifacts."""
 
+_PLACE_VARIABLES = tuple(f"MREG_{key.upper()}" for key in PLACES)
+
 NOT_OF_SERVERS = (*STORE, "endpoint_url", "region", "aws_profile", "addressing_style")
 """Keys without a meaning for a client of a server."""
 
@@ -42,7 +44,7 @@ NESTED = ("hooks", "token_command")
 WORDS_LIMIT = 100
 """Maximum number of words of a token command."""
 
-_GIVEN = ("flag", "MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
+_GIVEN = ("argument", "MREG_CATALOG", "MREG_ARTIFACTS", "MREG_ENDPOINT_URL")
 
 
 def load_profile(
@@ -111,13 +113,19 @@ def load_profile(
             values[key] = found[key]
         if key == "catalog" and PASSWORD in found:
             password = found[PASSWORD][0]
+    own = profiles.get(name, {})
+    if profile and (overridden or from_project) and not any(key in layers[0] for key in PLACES):
+        _tell_of_override(name, own, values, variables, file, tell)
     if "server" in values:
         from mreg.profile.server import Sources, server_profile
 
+        selected = not overridden and project_layer.get("profile") == (name, origin)
         sources = Sources(
             file=file,
             read=read,
             project=project if from_project else None,
+            chosen_at=values["server"][1] if from_project else origin if selected else "",
+            project_here=project,
             project_values=project_layer,
             variables=variables,
             alone=alone,
@@ -130,7 +138,6 @@ def load_profile(
         values["catalog"] = (os.path.join(folder, "catalog.db"), "default")
         values["artifacts"] = (os.path.join(folder, "artifacts"), "default")
     active = read.hooks.get(name, ())
-    own = profiles.get(name, {})
     # Hooks run only for the store that their profile names: any other store can be prepared by another person.
     trusted = not active or values["catalog"][1] == "default" or _names(own, values, variables, file)
     adopts = trusted
@@ -160,6 +167,37 @@ def load_profile(
         adopts=adopts,
         origins={key: origin for key, (_, origin) in values.items()},
     )
+
+
+def _tell_of_override(
+    name: str,
+    own: Values,
+    values: Values,
+    variables: Mapping[str, str],
+    file: str,
+    tell: Callable[[str], None],
+) -> None:
+    """Tell that a variable or a project file overrides the registry of the profile that the caller named."""
+    key = next(key for key in PLACES if key in values and values[key][1] != own.get(key, ("", ""))[1])
+    given, origin = values[key]
+    if "server" in own or "server" in values:
+        try:
+            same = (
+                filled({"server": own["server"]}, variables, file)["server"][0] == given if "server" in own else False
+            )
+        except BadProfile:
+            same = False  # has a variable that is not set
+    else:
+        pair_locations(values)
+        same = _names(own, values, variables, file)
+    if same or not (name == BUILT_IN or any(key in own for key in PLACES)):
+        return
+    way = ""
+    if origin.startswith("MREG_"):
+        from mreg.profile.variables import clearing
+
+        way = f"; to use the profile's: {clearing(*(one for one in _PLACE_VARIABLES if variables.get(one)))}"
+    tell(Caution(f"{origin} overrides the registry of the profile {name}: {given} is used{way}"))
 
 
 def _one_registry(layers: list[Values]) -> list[Values]:
@@ -266,7 +304,8 @@ def _read_named(file: str, config: str | os.PathLike[str] | None, variables: Map
     try:
         return read_profiles(file, required=bool(origin))
     except NotFound as error:
-        error.hint = f"{origin} names it; add a profile to create it: mreg profile add --help"
+        names = "MREG_CONFIG names it; " if origin == "MREG_CONFIG" else ""
+        error.hint = f"{names}add a profile to create it: mreg profile add --help"
         raise
 
 
@@ -431,7 +470,10 @@ def _command(node: Node, file: str) -> TokenCommand:
         )
     texts = tuple(text_of("a word of token_command", word, file) for word in words)
     if not texts[0] or any("\0" in text for text in texts):
-        raise BadProfile(f"{place}: token_command has an invalid word")
+        raise BadProfile(
+            f"{place}: token_command has an empty or invalid word",
+            hint="write the program and its arguments: token_command: [pass, show, mreg]",
+        )
     return TokenCommand(words=texts, place=place, folder=os.path.dirname(file))
 
 
@@ -464,7 +506,7 @@ def _arguments(given: Mapping[str, str | None]) -> Values:
     found: Values = {}
     for key, value in given.items():
         if value:
-            place(found, key, value, None, "flag")
+            place(found, key, value, None, "argument")
     return found
 
 

@@ -27,13 +27,15 @@ class SavedLogin:
     """A server with which the user has logged in.
 
     Attributes:
-        origin: Scheme, host and port of the server.
+        origin: Scheme, host and port of the server: the token is for all paths of it.
+        server: URL of the server, with the prefix of its paths.
         name: Name of the token; empty if the server did not tell.
         insecure: Whether the user allowed the token to be sent without TLS.
         token: The token, empty if it is in the keyring.
     """
 
     origin: str
+    server: str = ""
     name: str = ""
     insecure: bool = False
     token: Password = field(default_factory=Password, repr=False)
@@ -42,6 +44,11 @@ class SavedLogin:
     def in_keyring(self) -> bool:
         """Whether the token is in the system's keyring."""
         return not self.token
+
+    @property
+    def url(self) -> str:
+        """The URL of the server; its origin if a login without the URL was saved."""
+        return self.server or self.origin
 
 
 def logins_file(variables: Mapping[str, str]) -> str:
@@ -103,7 +110,12 @@ def _change(
 
 
 def _written(login: SavedLogin) -> dict[str, object]:
-    written: dict[str, object] = {"origin": login.origin, "name": login.name, "insecure": login.insecure}
+    written: dict[str, object] = {
+        "origin": login.origin,
+        "server": login.url,
+        "name": login.name,
+        "insecure": login.insecure,
+    }
     return written if login.in_keyring else {**written, "token": login.token.reveal()}
 
 
@@ -137,12 +149,14 @@ def _content(descriptor: int) -> bytes:
 
 
 def _login(entry: object) -> SavedLogin:
-    if not isinstance(entry, dict) or not entry.keys() <= {"origin", "name", "insecure", "token"}:
+    if not isinstance(entry, dict) or not entry.keys() <= {"origin", "server", "name", "insecure", "token"}:
         raise TypeError
-    origin, name, token = entry["origin"], entry.get("name", ""), entry.get("token", "")
-    if {type(origin), type(name), type(token)} != {str} or type(entry.get("insecure", False)) is not bool:
+    origin, server = entry["origin"], entry.get("server", "")
+    name, token = entry.get("name", ""), entry.get("token", "")
+    if {type(origin), type(server), type(name), type(token)} != {str} or type(entry.get("insecure", False)) is not bool:
         raise TypeError
-    return SavedLogin(origin=origin, name=name, insecure=entry.get("insecure", False), token=Password(token))
+    insecure = entry.get("insecure", False)
+    return SavedLogin(origin=origin, server=server, name=name, insecure=insecure, token=Password(token))
 
 
 def _check_access(file: str, status: os.stat_result) -> None:

@@ -289,9 +289,10 @@ def pair_locations(values: Values) -> None:
             values["artifacts"] = (catalog[0].rpartition("/")[0], "next to the catalog")
             return
         if "://" in catalog[0]:
+            way = {"argument": "artifacts='PLACE'", "MREG_CATALOG": "export MREG_ARTIFACTS=PLACE"}
             raise BadProfile(
                 f"{catalog[1]}: artifacts is required for this catalog",
-                hint="name the artifact store: --artifacts PLACE, or artifacts: PLACE in the profile",
+                hint=f"name the artifact store: {way.get(catalog[1], 'artifacts: PLACE in the profile')}",
             )
         values["artifacts"] = (os.path.join(os.path.dirname(catalog[0]), "artifacts"), "next to the catalog")
     elif artifacts and not catalog:

@@ -22,7 +22,7 @@ class IdempotentRequest:
 
     Attributes:
         key: Idempotency key, which its client chose.
-        caller: The client; keys of other clients are others.
+        caller: Identity of the client (`mreg.registry.session.Session.caller`); keys of other clients are others.
         fingerprint: Digest of the content of the request.
 
     Raises:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from mreg.domain.scope import EVERYTHING, ModelScope
@@ -192,20 +191,22 @@ class LocalRegistry(Registry):
         hook_log: HookLog | None = None,
         *,
         scope: ModelScope = EVERYTHING,
+        client: Token | None = None,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope, client=client))
+
+    @property
+    def caller(self) -> str:
+        """Identity of the caller; see `mreg.registry.session.Session.caller`."""
+        return self._session.caller
 
     @property
     def scope(self) -> ModelScope:
         """The models that exist for the actor."""
         return self._session.scope
-
-    def managing_tokens_for(self, client: Token | None) -> Self:
-        """Return this registry for a client whose tokens permit no more than its own; None for no limits."""
-        return type(self)(replace(self._session, client=client))
 
     def find_tokens(self, digests: Iterable[Digest]) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
         """Return tokens, and whether the catalog has any; see `mreg.registry.tokens.find_tokens`."""
@@ -293,6 +294,12 @@ class LocalRegistry(Registry):
         from mreg.registry.uploads import open_blob
 
         return open_blob(self._session, model, digest, size)
+
+    def look_at_upload(self, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
+        """Return `upload_state`, and whether it is busy; see `mreg.registry.uploads.look_at_upload`."""
+        from mreg.registry.uploads import look_at_upload
+
+        return look_at_upload(self._session, model, digest)
 
     def upload_state(self, model: ModelName, digest: Digest) -> UploadState:
         """Return how much of a blob the caller has uploaded; see `mreg.registry.uploads.upload_state`."""

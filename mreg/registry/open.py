@@ -62,27 +62,29 @@ def open_registry(
         hook_log: Receives the hooks that the registry runs.
 
     Raises:
+        BadInput: A token is given without a server, or MREG_TOKEN is set and nothing names a registry.
         BadProfile: A profile file is invalid; both a server and a catalog or artifacts are given; or the project file
             names a store or server that the user has not allowed.
         NotFound: The profile does not exist, or the given profile file does not exist.
     """
     from mreg.profile.load import load_profile
 
-    return wire_registry(
-        load_profile(
-            profile=profile,
-            config=config,
-            catalog=catalog,
-            artifacts=artifacts,
-            user=user,
-            server=server,
-            token=token,
-            trust_project=trust_project,
-            notice=notice,
-        ),
+    found = load_profile(
+        profile=profile,
+        config=config,
+        catalog=catalog,
+        artifacts=artifacts,
+        user=user,
+        server=server,
+        token=token,
+        trust_project=trust_project,
         notice=notice,
-        hook_log=hook_log,
     )
+    if token is not None or (found.is_fallback and os.environ.get("MREG_TOKEN")):
+        from mreg.profile.server import check_token_has_server
+
+        check_token_has_server(found, token, os.environ)
+    return wire_registry(found, notice=notice, hook_log=hook_log)
 
 
 def wire_registry(

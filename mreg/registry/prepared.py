@@ -10,8 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +18,10 @@ from typing import TYPE_CHECKING
 from mreg import files
 from mreg.artifacts.hashing import CHUNK_BYTES, Hashing
 from mreg.domain.digest import Digest
-from mreg.domain.text import size_text
 from mreg.errors import Unavailable
 from mreg.registry.backup import backup, path_in_errors
 from mreg.registry.export import default_name, export
+from mreg.registry.temporary_space import ELSEWHERE, Share
 
 if TYPE_CHECKING:
     from mreg.registry.registry import Progress, Reference
@@ -38,13 +37,6 @@ BACKUP_NAME = "mreg-backup.db"
 TRIES = 10
 """Maximum number of folders that are created until one is locked: another process can remove an unlocked one."""
 
-_ELSEWHERE = "free some space there, or start the server with another folder: TMPDIR=FOLDER mreg serve ..."
-
-_reserved: dict[str, int] = {}
-"""Bytes that files in progress will need, by their folder."""
-
-_reserving = threading.Lock()
-
 
 class PreparedFile:
     """A file for clients to download; removed when it is closed, or when the process ends.
@@ -53,10 +45,11 @@ class PreparedFile:
         name: File name for the client, which has any characters that a model name can have.
     """
 
-    def __init__(self, path: str, name: str, digest: Digest, folder: str) -> None:
+    def __init__(self, path: str, name: str, digest: Digest, folder: str, share: Share) -> None:
         self.name = name
         self.digest = digest
         self._folder = folder
+        self._share = share
         self._descriptor = files.open_file(path, follow=False)
         self.size_bytes = os.fstat(self._descriptor).st_size
         self._remove()  # Windows does not remove open files, and `close` removes it there
@@ -83,11 +76,16 @@ class PreparedFile:
         finally:
             files.close(descriptor)
 
+    def note_sent(self) -> None:
+        """Note that the whole file was sent: it can make room for another one of the same client."""
+        self._share.allow_removal(self.close)
+
     def close(self) -> None:
         """Remove the file; idempotent."""
         descriptor, self._descriptor = self._descriptor, -1
         files.close(descriptor)
         self._remove()
+        self._share.close()
 
     def _remove(self) -> None:
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -100,22 +98,27 @@ class ReceivedFile:
         path: Its path.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, share: Share) -> None:
         self.path = os.path.join(folder, "upload")
+        self._share = share
+        self._size = 0
         self._descriptor = files.open_file(self.path, files.CREATE, 0o600, follow=False)
 
     def write(self, data: bytes) -> None:
         """Append bytes.
 
         Raises:
-            Unavailable: They cannot be written.
+            Unavailable: There is not enough space, or they cannot be written.
         """
+        self._share.reserve(self._size + len(data))
         view = memoryview(data)
         try:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError as error:
             raise _unwritable(error) from error
+        self._size += len(data)
+        self._share.note_written(self._size)
 
     def complete(self) -> None:
         """End the upload."""
@@ -124,19 +127,20 @@ class ReceivedFile:
 
 
 @contextlib.contextmanager
-def receiving(size: int) -> Iterator[ReceivedFile]:
+def receiving(size: int, client: str = "") -> Iterator[ReceivedFile]:
     """Yield a file to receive an upload, and remove it at the end.
 
     Args:
-        size: Number of bytes of the upload.
+        size: Number of bytes that the client announces.
+        client: Identity of the client; see `mreg.registry.temporary_space.Share`.
 
     Raises:
         Unavailable: There is not enough space, or the file cannot be created.
     """
-    with _temporary_folder() as folder, _space(folder) as reserve:
-        reserve(size)
+    with _temporary_folder() as folder, contextlib.closing(Share(folder, client)) as share:
+        share.check(size)
         try:
-            file = ReceivedFile(folder)
+            file = ReceivedFile(folder, share)
         except OSError as error:
             raise _unwritable(error) from error
         try:
@@ -154,10 +158,11 @@ def prepare_export(session: Session, reference: Reference, progress: Progress) -
     Raises:
         MregError: As `mreg.Registry.export`; there is not enough space.
     """
-    with _kept_folder() as folder, _space(folder) as reserve:
+    with _kept_folder() as folder, _kept_share(session, folder) as share:
 
         def advance(done: int, total: int) -> None:
-            reserve(total)
+            share.reserve(total)
+            share.note_written(done)
             if progress is not None:
                 progress(done, total)
 
@@ -165,7 +170,8 @@ def prepare_export(session: Session, reference: Reference, progress: Progress) -
         with path_in_errors(path, "bundle"):
             exported = export(session, reference, path, progress=advance)
         name = default_name(exported.reference)
-        file = PreparedFile(path, name, _hashed(path, exported.size_bytes, progress), folder)
+        share.note_written(exported.size_bytes)
+        file = PreparedFile(path, name, _hashed(path, exported.size_bytes, progress), folder, share)
         return replace(exported, destination=Path(name)), file
 
 
@@ -175,11 +181,13 @@ def prepare_backup(session: Session, progress: Progress) -> tuple[CatalogCopy, P
     Raises:
         MregError: As `mreg.Registry.backup`.
     """
-    with _kept_folder() as folder:
+    with _kept_folder() as folder, _kept_share(session, folder) as share:
         path = os.path.join(folder, "backup")
         with path_in_errors(path, BACKUP_NAME):
             copied = backup(session, path)
-        file = PreparedFile(path, BACKUP_NAME, _hashed(path, os.path.getsize(path), progress), folder)
+        size = os.path.getsize(path)
+        share.note_written(size)
+        file = PreparedFile(path, BACKUP_NAME, _hashed(path, size, progress), folder, share)
         return replace(copied, target=BACKUP_NAME), file
 
 
@@ -244,27 +252,14 @@ def _is_locked(descriptor: int, folder: str) -> bool:
 
 
 @contextlib.contextmanager
-def _space(folder: str) -> Iterator[Callable[[int], None]]:
-    """Yield a function that reserves space for a file: all files in progress take at most half of the free space."""
-
-    def reserve(size: int) -> None:
-        with _reserving:
-            if folder in _reserved:
-                return
-            free = files.room(folder)
-            if size + sum(_reserved.values()) > free // 2:
-                raise Unavailable(
-                    f"not enough space for temporary files on the server: {size_text(size)} needed, and at most half "
-                    f"of {size_text(free)} can be used",
-                    hint=_ELSEWHERE,
-                )
-            _reserved[folder] = size
-
+def _kept_share(session: Session, folder: str) -> Iterator[Share]:
+    """Yield the share of a file of the session's client; it is closed only if the body raises."""
+    share = Share(folder, "" if session.client is None else session.caller)
     try:
-        yield reserve
-    finally:
-        with _reserving:
-            _reserved.pop(folder, None)
+        yield share
+    except BaseException:
+        share.close()
+        raise
 
 
 def _hashed(path: str, size: int, progress: Progress) -> Digest:
@@ -279,4 +274,4 @@ def _hashed(path: str, size: int, progress: Progress) -> Digest:
 
 
 def _unwritable(error: OSError) -> Unavailable:
-    return Unavailable(f"cannot write temporary files on the server: {error.strerror or error}", hint=_ELSEWHERE)
+    return Unavailable(f"cannot write temporary files on the server: {error.strerror or error}", hint=ELSEWHERE)

@@ -9,7 +9,7 @@ from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import VersionRef
 from mreg.registry.references import as_name, as_reference
 from mreg.registry.registry import Name, Reference
-from mreg.registry.remote_session import PAGE, RemoteSession
+from mreg.registry.remote_session import Parts, RemoteSession
 from mreg.remote.references import model_or_version_path, model_path, reference_text, version_path
 
 if TYPE_CHECKING:
@@ -60,10 +60,9 @@ def _listed(session: RemoteSession, wanted: VersionRef, limit: int | None, offse
     path = model_path(wanted.name)
     found: ModelVersions | None = None
     versions: list[ModelVersion] = []
-    more = True
+    more, parts = True, Parts(session, path, {}, limit=limit, offset=offset)
     while found is None or (more and (limit is None or len(versions) < limit)):
-        size = PAGE if limit is None else max(min(PAGE, limit - len(versions)), 1)
-        opened = session.call("GET", path, query={"limit": size, "offset": offset + len(versions)})
+        opened = parts.next(len(versions))
         found = session.result(ModelVersions, opened)
         versions += found.versions
         more = opened.more and bool(found.versions)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from mreg.errors import BadInput, MregError, NotFound
+from mreg.errors import BadInput, MregError, NotFound, Unavailable
 from mreg.remote.problems import unexpected_answer
 from mreg.results import Page
 from mreg.wire import decode
@@ -23,6 +23,56 @@ R = TypeVar("R")
 
 PAGE = 1_000
 """Number of items that are requested at once: the maximum of the server."""
+
+SMALLER = 8
+"""How many times fewer items are requested after an answer that is too large."""
+
+LIST_VALUES = 20_000_000
+"""Maximum number of values and keys in all parts of a list, which bounds the memory that it takes.
+
+A server returns at most 200,000 items in parts.
+"""
+
+
+class Parts:
+    """A list that is fetched in parts.
+
+    Args:
+        path: Path of the list.
+        query: Parameters besides the limit and the offset.
+        limit: Maximum number of items (default: all).
+        offset: Number of items to skip.
+    """
+
+    def __init__(
+        self, session: RemoteSession, path: str, query: Mapping[str, object], *, limit: int | None, offset: int
+    ) -> None:
+        self._session, self._path, self._query = session, path, query
+        self._limit, self._offset = limit, offset
+        self._most, self._values = PAGE, 0
+
+    def next(self, count: int) -> Opened:
+        """Return the next part; its items are requested again in smaller parts if they are too large for one answer.
+
+        Args:
+            count: Number of items so far.
+
+        Raises:
+            Unavailable: The list has too many values.
+        """
+        wanted = self._most if self._limit is None else max(min(self._most, self._limit - count), 1)
+        query = {**self._query, "limit": wanted, "offset": self._offset + count}
+        try:
+            part = self._session.call("GET", self._path, query=query)
+        except Unavailable as error:
+            if wanted == 1 or "too_large" not in error.details:
+                raise
+            self._most = max(wanted // SMALLER, 1)
+            return self.next(count)
+        self._values += part.size
+        if self._values > LIST_VALUES:
+            raise self._session.invalid("the list has too many values")
+        return part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +179,9 @@ class RemoteSession:
                 meanwhile, is then left out.
         """
         items: list[R] = []
-        more = True
+        more, parts = True, Parts(self, path, query or {}, limit=limit, offset=offset)
         while more and (limit is None or len(items) < limit):
-            size = PAGE if limit is None else min(PAGE, limit - len(items))
-            part = self.call("GET", path, query={**(query or {}), "limit": size, "offset": offset + len(items)})
+            part = parts.next(len(items))
             found = self.results(kind, part)
             more = part.more and bool(found)
             if key is not None and items:

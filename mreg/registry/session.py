@@ -74,7 +74,7 @@ class Session(Transfers):
         hooks: Hooks that changes trigger, from the user's own profile.
         enqueued: Keys of the deployments that this session enqueued and has not run yet.
         hook_log: The hooks that this session ran, and the events of its changes.
-        client: The token of the server's client for whom this session manages tokens; None without limits.
+        client: The token of the server's client who acts; None without a server, or if it needs no tokens.
         audience: The models that the events in the log may name, if not those of the catalog.
     """
 
@@ -91,6 +91,15 @@ class Session(Transfers):
     def scope(self) -> ModelScope:
         """The models that exist for this session."""
         return self.catalog.scope
+
+    @property
+    def caller(self) -> str:
+        """Identity of the caller, to which uploads and idempotency keys belong.
+
+        It is that of the token, not its name: a token that is created again under the name of a revoked one is another
+        caller. Without a token it is the actor; no name of a token has a space.
+        """
+        return self.actor() if self.client is None else f"token {self.client.digest}"
 
     def unlimited(self) -> Session:
         """Return this session for all models, to run hooks; its log has only what this session may see."""

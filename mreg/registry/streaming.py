@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mreg.registry.session import Session, Transfers
+    from mreg.results.tokens import Token
 
 
 def files(
@@ -161,12 +162,14 @@ def acting_as(
     hook_log: HookLog | None = None,
     *,
     scope: ModelScope = EVERYTHING,
+    client: Token | None = None,
 ) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
 
     Args:
         hook_log: Receives the hooks that the session runs (default: a new log).
         scope: The models that exist for the actor; a session that is limited already keeps its own scope.
+        client: The token of the server's client that acts (default: that of the session).
 
     Raises:
         BadInput: The name of the actor is invalid, or a limited session would get another scope.
@@ -183,6 +186,7 @@ def acting_as(
         notice=notice,
         hook_log=hook_log or HookLog(),
         audience=None,
+        client=client or session.client,
         # A limited session sees its own deployments only.
         enqueued=set() if scope.limited else session.enqueued,
     )

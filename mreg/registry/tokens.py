@@ -103,16 +103,27 @@ def revoke_token(session: Session, name: str) -> TokenInfo:
 def _limited(session: Session, token: Token) -> Token:
     """Return the token that the client of this session may create: it permits no more, and expires no later.
 
+    A client that is limited to some models creates tokens below its own name, so that it cannot act under the name of
+    anybody else: of an approver in a policy, of another token, or of a user without a token.
+
     Raises:
-        OutsideScope: It would permit more models than the client's own token.
+        OutsideScope: It would permit more models than the client's own token, or has another name.
         NotAllowed: It would last longer.
     """
     own, scope = session.client, _scope(session)
+    owner = own.name if own is not None else session.actor()
     if not covers(scope, token.scope):
         raise OutsideScope(
             f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}",
-            hint=f"limit it too: mreg token create {token.name} --models {quoted(patterns_text(scope.patterns))}",
+            hint=f"limit it too: mreg token create {_name_below(owner, token.name)} "
+            f"--models {quoted(patterns_text(scope.patterns))}",
+        )
+    if scope.limited and not is_below(owner, token.name):
+        raise OutsideScope(
+            f"cannot create the token {quoted(token.name)}: your own token is limited to "
+            f"{quoted(patterns_text(scope.patterns))}, so the names of tokens that you create begin with {owner}/",
+            hint=f"mreg token create {_name_below(owner, token.name)}",
         )
     if own is None or own.expires is None:
         return token
@@ -124,6 +135,15 @@ def _limited(session: Session, token: Token) -> Token:
             hint=f"mreg token create {token.name} --expires {time_text(own.expires)}",
         )
     return token
+
+
+def is_below(owner: str, name: str) -> bool:
+    """Return whether a limited client may create a token with a name."""
+    return name.startswith(f"{owner}/") and name != f"{owner}/"
+
+
+def _name_below(owner: str, name: str) -> str:
+    return name if is_below(owner, name) else f"{owner}/{name}"
 
 
 def _manages(session: Session, token: TokenInfo) -> bool:

@@ -99,7 +99,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
-    store.claims.add_many(Uploader(session.actor(), model), {digest: len(data) for digest, data in blobs.items()})
+    store.claims.add_many(Uploader(session.caller, model), {digest: len(data) for digest, data in blobs.items()})
 
 
 @contextmanager
@@ -119,12 +119,18 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
 
 def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadState:
     """Return how much of a blob the caller has uploaded for the model."""
+    return look_at_upload(session, model, digest)[0]
+
+
+def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
+    """Return `upload_state`, and whether a request in progress, or one that was just interrupted, has more bytes."""
     session.scope.check_name(model, "upload to")
-    store, uploader = session.artifacts(), Uploader(session.actor(), model)
+    store, uploader = session.artifacts(), Uploader(session.caller, model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
-        return UploadState(digest=digest, offset=size, complete=True)
-    return UploadState(digest=digest, offset=store.arrived(uploader, digest), complete=False)
+        return UploadState(digest=digest, offset=size, complete=True), False
+    found = store.arrived(uploader, digest)
+    return UploadState(digest=digest, offset=found.offset, complete=False), found.busy
 
 
 @contextmanager
@@ -142,7 +148,7 @@ def continue_blob(
         Unavailable: The store has too little free space, or cannot be written.
     """
     _begin(session, model)
-    uploader = Uploader(session.actor(), model)
+    uploader = Uploader(session.caller, model)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
         yield IncomingPart(session, model, digest, length, upload)
@@ -210,7 +216,7 @@ def _begin(session: Session, model: ModelName) -> None:
 
 
 def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
-    session.artifacts().claims.add(Uploader(session.actor(), model), digest, size)
+    session.artifacts().claims.add(Uploader(session.caller, model), digest, size)
     return UploadState(digest=digest, offset=size, complete=True)
 
 
@@ -261,7 +267,7 @@ def push_uploaded(
         request=request,
     )
     with suppress(MregError):  # a claim that stays expires
-        session.artifacts().claims.remove(Uploader(session.actor(), name), first.blobs)
+        session.artifacts().claims.remove(Uploader(session.caller, name), first.blobs)
     return version
 
 
@@ -370,7 +376,7 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    claimed = store.claims.of(Uploader(session.actor(), model), session.now())
+    claimed = store.claims.of(Uploader(session.caller, model), session.now())
     usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:

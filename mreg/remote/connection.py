@@ -24,7 +24,7 @@ from mreg.domain.text import quoted
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
 from mreg.remote.proxies import Proxy, find_proxy
-from mreg.remote.response import TOO_SLOW, Response
+from mreg.remote.response import TOO_SLOW, Answer, Response
 from mreg.waiting import Call, Watch
 from mreg.wire.envelope import Opened, open_envelope
 from mreg.wire.protocol import API, API_HEADER, MEDIA_TYPE, OLDEST_API
@@ -41,8 +41,11 @@ SILENCE_SECONDS = 60.0
 CALL_SECONDS = 600.0
 """Timeout of a whole JSON call, however slowly its answer arrives."""
 
-PROBLEM_LIMIT = 8 << 20
-"""Maximum size of an error answer in bytes."""
+HEAD_SECONDS = 60.0
+"""Timeout of status and headers after their first byte, however slowly they arrive."""
+
+PROBLEM_BYTES = 8_000_000
+"""Maximum size of an error answer."""
 
 IDLE_LIMIT = 16
 """Maximum number of idle connections that are kept."""
@@ -57,6 +60,8 @@ ATTEMPTS = 5
 BACKOFF_SECONDS = 0.25
 LONGEST_PAUSE = 10.0
 """Longest pause before a retry, also if the server asks for a longer one."""
+
+VERSION_PATH = "/version"
 
 REPEATABLE = ("GET", "HEAD")
 RETRIED = (502, 503, 504)
@@ -187,6 +192,8 @@ class Connection:
             with self.request(
                 method, path, query=query, body=data, headers=given, repeatable=again, seconds=CALL_SECONDS
             ) as response:
+                if response.media_type == "text/html":
+                    raise problems.no_server(self.address)
                 try:
                     document = response.json()
                     break
@@ -202,7 +209,7 @@ class Connection:
             why = f"its type is {quoted(response.media_type)}"
             raise problems.unexpected_answer(response.status, str(self.address), why)
         try:
-            return open_envelope(document)
+            return open_envelope(document, response.values)
         except BadInput as error:
             raise problems.unexpected_answer(response.status, str(self.address), error.message) from error
 
@@ -257,6 +264,8 @@ class Connection:
                 if response.status < 300 or response.status in expect:
                     return response
                 error, asked = self._error_of(response, sent)
+                if error.details.get("refused") in problems.NO_ROUTE and not self._has_version(path):
+                    raise problems.no_server(self.address) from error
                 retried = response.status in RETRIED and (again or error.details.get("refused") in problems.NOT_DONE)
                 if last or not retried or asked is None or time.monotonic() > deadline:
                     raise error
@@ -273,9 +282,22 @@ class Connection:
         if api <= OLDEST_API:
             return
         if self.server_api is None:
-            self.call("GET", "/version")
+            self.call("GET", VERSION_PATH)
         if self.server_api is not None and self.server_api < api:
             raise _too_old(self.address, self.server_api, api)
+
+    def _has_version(self, path: str) -> bool:
+        """Return whether the server has the route that every release has, after it did not have the path.
+
+        Otherwise the URL has a wrong path, although the server is one of mreg.
+        """
+        if path == VERSION_PATH:
+            return False
+        try:
+            with self.request("GET", VERSION_PATH):
+                return True
+        except MregError as error:
+            return error.details.get("status") != 404
 
     def _target(self, path: str, query: Query | None) -> str:
         given = [(name, _query_text(value)) for name, value in (query or {}).items() if value is not None]
@@ -324,7 +346,8 @@ class Connection:
                 opened.settimeout(silence)
             began = True
             whole = _send(line, *self._line_target(sent), sent)
-            with self._watch.over(deadline - time.monotonic(), lambda: _shut(line)) as watched:
+            seconds = min(deadline - time.monotonic(), silence + HEAD_SECONDS)
+            with self._watch.over(seconds, lambda: _shut(line)) as watched:
                 answer = line.getresponse()
             if watched.ended or _is_cut(answer):
                 answer.close()
@@ -382,9 +405,11 @@ class Connection:
                 return problems.redirect_error(status, response.headers.get("Location", ""), server), None
             if not response.is_mreg:
                 return problems.foreign_answer(status, response.reason, response.headers, server), pause
+            if response.media_type == "text/html":  # a page of mreg
+                return problems.no_server(self.address), None
             if sent.method == "HEAD" or not response.media_type.endswith("json"):
                 return problems.problem_error(status, {"code": "", "detail": response.reason}, server)[0], pause
-            document = response.json(PROBLEM_LIMIT)
+            document = response.json(PROBLEM_BYTES)
         path = sent.target.removeprefix(self.address.path).partition("?")[0]
         error, notices = problems.problem_error(status, document, server, method=sent.method, path=path)
         code = document.get("code") if isinstance(document, dict) else None
@@ -418,7 +443,12 @@ class Connection:
     def _new_line(self) -> http.client.HTTPConnection:
         if not self._proxy_found:
             self._proxy, self._proxy_found = find_proxy(self.address, os.environ), True
-        proxy, own = self._proxy, self.address
+        line = self._line_of(self._proxy)
+        line.response_class = Answer
+        return line
+
+    def _line_of(self, proxy: Proxy | None) -> http.client.HTTPConnection:
+        own = self.address
         host, port = (proxy.address.host, proxy.address.port) if proxy else (own.host, own.port)
         if own.scheme == "http":
             return http.client.HTTPConnection(host, port, timeout=CONNECT_SECONDS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -12,21 +11,32 @@ from mreg.domain.digest import Digest
 from mreg.domain.text import Caution
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
+from mreg.remote.documents import InvalidDocument, check_size, count_values, decode_document
 from mreg.wire.envelope import Opened, open_envelope
+from mreg.wire.protocol import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from mreg.remote.connection import Body, Connection, Query
 
 EVENTS = "text/event-stream"
 
-EVENT_BYTES = 64 << 20
-"""Maximum size of an event; `mreg.server.operations` has the same limit."""
+LARGE = ("result", "part", "problem")
+"""Kinds of events that can have `DOCUMENT_BYTES`."""
+
+LARGE_STARTS = tuple(f"event: {kind}".encode() for kind in LARGE)
+
+SMALL_BYTES = 1_000_000
+"""Maximum size of any other event."""
+
+LINES_LIMIT = 20
+"""Maximum number of lines in an event; `mreg serve` writes two."""
 
 VALUES_LIMIT = 5_000_000
 """Maximum number of values in the results of an operation, which bounds the memory that they take."""
 
-PROGRESS_BYTES = 64 << 20
-"""Maximum number of bytes of comments, notices and progress: a week of an honest server."""
+PROGRESS_BYTES = 64_000_000
+EVENT_COST = 50
+"""Maximum number of bytes of comments, notices and progress: a week of an honest server. Each counts as 50 or more."""
 
 NOTICES_LIMIT = 1_000
 NOTICE_CHARACTERS = 10_000
@@ -177,45 +187,61 @@ def read(
     raise Unavailable(f"the response from {server} ended without a result", hint="try again", cut=True)
 
 
-def _events(chunks: Iterable[bytes], server: str) -> Iterator[tuple[str, bytes]]:
+def _events(chunks: Iterable[bytes], server: str) -> Iterator[tuple[str, bytearray]]:
     """Yield the kind and the data of each event; comments are left out."""
     waiting, searched, small = bytearray(), 0, 0
     for chunk in chunks:
         waiting += chunk
         while (end := waiting.find(b"\n\n", searched)) >= 0:
-            block = bytes(waiting[:end])
+            _check_event(waiting, end, server)
+            kind, data = _fields(waiting, end, server)
             del waiting[: end + 2]
             searched = 0
-            kind, data = _fields(block)
-            if kind not in ("result", "part"):
-                small += len(block) + 2
+            if kind not in LARGE:
+                small += max(end + 2, EVENT_COST)
                 if small > PROGRESS_BYTES:
                     _refuse(server, "it has too many events")
             if kind:
                 yield kind, data
         searched = max(0, len(waiting) - 1)
-        if len(waiting) > EVENT_BYTES:
-            _refuse(server, "an event is too large")
+        _check_event(waiting, len(waiting), server)
 
 
-def _fields(block: bytes) -> tuple[str, bytes]:
-    kind, data = "", b""
-    for line in block.split(b"\n"):
-        name, _, value = line.partition(b":")
+def _check_event(waiting: bytearray, size: int, server: str) -> None:
+    """Check the size of an event so far."""
+    try:
+        check_size(size, DOCUMENT_BYTES if waiting.startswith(LARGE_STARTS) else SMALL_BYTES)
+    except InvalidDocument as error:
+        _refuse(server, f"an event is too large: {error.why}")
+
+
+def _fields(waiting: bytearray, end: int, server: str) -> tuple[str, bytearray]:
+    """Return the kind and the data of the event that ends there."""
+    kind, data, start = "", bytearray(), 0
+    lines = 0
+    while start <= end:
+        lines += 1
+        if lines > LINES_LIMIT:
+            _refuse(server, "an event has too many lines")
+        stop = waiting.find(b"\n", start, end)
+        stop = end if stop < 0 else stop
+        colon = waiting.find(b":", start, stop)
+        name = bytes(waiting[start:colon]) if 0 <= colon - start < 10 else b""
         if name == b"event":
-            kind = value.strip().decode("ascii", "replace")
+            kind = waiting[colon + 1 : min(stop, colon + 100)].strip().decode("ascii", "replace")
         elif name == b"data":
-            data = value.strip()
+            data = waiting[colon + 1 : stop]
+        start = stop + 1
     return kind, data
 
 
-def _document(data: bytes, stream: _Stream, server: str) -> dict[str, Any]:
-    stream.values += sum(map(data.count, (b",", b"[", b"{")))
+def _document(data: bytearray, stream: _Stream, server: str) -> dict[str, Any]:
+    stream.values += count_values(data)
     if stream.values > VALUES_LIMIT:
         _refuse(server, "it has too many values")
     try:
-        document = json.loads(data.decode())
-    except (ValueError, RecursionError):
+        document = decode_document(data, VALUES_LIMIT)
+    except InvalidDocument:
         _refuse(server, "an event is not JSON")
     if not isinstance(document, dict):
         _refuse(server, "an event is not an object")

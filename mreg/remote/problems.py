@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mreg import errors
+from mreg.domain.address import Address
 from mreg.domain.text import printable, quoted
+from mreg.remote.documents import InvalidDocument
 from mreg.wire.envelope import decode_notices
 from mreg.wire.errors import error_class, make_error
 
@@ -30,6 +33,9 @@ HTTP_CODES: dict[str, type[errors.MregError]] = {
 
 NOT_DONE = frozenset({"busy", "stopping"})
 """Codes of requests that the server has not begun: they can be repeated, whatever they change."""
+
+NO_ROUTE = ("no_such_route", "method_not_allowed")
+"""Codes of requests for a route that the server does not have."""
 
 TEXT_SHOWN = 200
 
@@ -60,11 +66,12 @@ def problem_error(
         kind: type[errors.MregError] = errors.NotAllowed
         role_hint = "ask an administrator of the server for a token with that role" if code == "role_too_low" else ""
         return kind(f"{server} refused the request: {message}", hint=role_hint, status=status, refused=code), notices
-    if code in ("no_such_route", "method_not_allowed"):
+    if code in NO_ROUTE:
         return errors.Unavailable(
             f"{server} does not have this operation ({method} {path}): it runs another release of mreg",
             hint="operator of the server: upgrade mreg",
             status=status,
+            refused=code,
         ), notices
     if code == "client_too_old":
         return errors.Unavailable(f"{server}: {message}", hint=hint, status=status), notices
@@ -79,6 +86,16 @@ def unknown_token(message: str, server: str) -> errors.MregError:
     """Return the error for a request without a valid token."""
     return errors.Unavailable(
         f"{server} did not accept the request: {message}", hint=LOGIN.format(server=server), status=401
+    )
+
+
+def no_server(address: Address) -> errors.MregError:
+    """Return the error for a URL whose path no server of mreg has, although one answered."""
+    host = str(replace(address, path=""))
+    return errors.Unavailable(
+        f"no mreg server at {address}: there is one at this host, but not with this path",
+        hint=f"check the path of the URL: it is {host}, or {host}/PATH if the server runs with --root-path /PATH",
+        status=404,
     )
 
 
@@ -136,6 +153,14 @@ def unexpected_answer(status: int, server: str, why: str = "") -> errors.MregErr
         hint="try again; if it happens again, compare the releases of mreg: mreg --version",
         status=status,
     )
+
+
+def invalid_document(error: InvalidDocument, status: int, server: str) -> errors.MregError:
+    """Return the error for a document of mreg that is not decoded."""
+    found = unexpected_answer(status, server, error.why)
+    if error.too_large:
+        found.details["too_large"] = True
+    return found
 
 
 def redirect_error(status: int, location: str, server: str) -> errors.MregError:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import http.client
 import io
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from mreg.domain.text import size_text
 from mreg.remote import problems
+from mreg.remote.documents import InvalidDocument, check_size, count_values, decode_document
+from mreg.wire.protocol import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from mreg.errors import Unavailable
 
-JSON_LIMIT = 256 << 20
-"""Maximum size of a JSON answer in bytes."""
+JSON_SECONDS = 600.0
+"""Timeout of a JSON answer, however slowly it arrives."""
 
 TOO_SLOW = "no complete response in time"
 
@@ -27,7 +27,35 @@ CHUNK = 1 << 18
 LINE_LIMIT = 4096
 """Maximum length of the line before a chunk."""
 
+EXCESS_LIMIT = 16 << 10
+CHUNK_ALLOWANCE = 16
+"""Maximum number of bytes that the lines before chunks have beyond the bytes of the chunks and an allowance for each.
+
+The rule of Go's net/http, against a server that sends a few bytes in endless extensions (CVE-2023-39326).
+"""
+
 TRAILERS_LIMIT = 100
+
+LENGTH_DIGITS = 16
+"""Maximum number of hexadecimal digits in the length of a chunk."""
+
+INTERIM_LIMIT = 20
+"""Maximum number of interim responses, such as 100 and 103, before the response; Go's net/http accepts 5."""
+
+
+class Answer(http.client.HTTPResponse):
+    """A response of `http.client`, which alone skips any number of 100, and takes other interim ones for the last."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(INTERIM_LIMIT + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200 or status == http.client.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            self._skip_headers()
+        raise http.client.HTTPException(f"got more than {INTERIM_LIMIT} interim responses")
+
+    def _skip_headers(self) -> None:
+        http.client.parse_headers(self.fp)
 
 
 class Response:
@@ -38,6 +66,7 @@ class Response:
         reason: Reason phrase of the server.
         headers: Headers; names are compared without regard to case.
         is_mreg: Whether a server of mreg answered, and not a proxy or another server.
+        values: Upper bound of the number of values and keys in the JSON that was read.
         allow_silence: Function that sets the timeout in seconds of a server that sends nothing.
 
     Args:
@@ -62,11 +91,12 @@ class Response:
         self.reason = answer.reason
         self.headers: Mapping[str, str] = answer.headers  # type: ignore[assignment]
         self.is_mreg = False
+        self.values = 0
         self._answer, self._server, self._deadline = answer, server, deadline
         self._done, self._failure = done, failure
         self.allow_silence = allow_silence
         self._open = True
-        self._body = _body_of(answer)
+        self._body = _body_of(answer, deadline)
 
     def __enter__(self) -> Response:
         return self
@@ -93,9 +123,8 @@ class Response:
         Raises:
             Unavailable: The body is cut off, or the server is silent; ``details["cut"]`` is true.
         """
-        if time.monotonic() > self._deadline:
-            self._fail(TimeoutError(TOO_SLOW))
         try:
+            _check_time(self._deadline)
             return self._body.read(size)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._fail(error)
@@ -109,25 +138,31 @@ class Response:
         while chunk := self.read(size):
             yield chunk
 
-    def json(self, limit: int = JSON_LIMIT) -> Any:
+    def json(self, limit: int = DOCUMENT_BYTES) -> Any:
         """Read and return the body as JSON.
 
         Raises:
-            Unavailable: The body is cut off, too large, or not JSON.
+            Unavailable: The body is cut off, or not JSON; or it is too large, and ``details["too_large"]`` is true.
         """
         if self.headers.get("Content-Encoding", "identity") != "identity":
             raise problems.unexpected_answer(self.status, self._server, "its body is encoded")
-        parts, count = [], 0
-        for chunk in self.chunks():
-            parts.append(chunk)
-            count += len(chunk)
-            if count > limit:
-                self.close()
-                raise problems.unexpected_answer(self.status, self._server, f"it is larger than {size_text(limit)}")
+        self._limit_time(JSON_SECONDS)
         try:
-            return json.loads(b"".join(parts).decode(), parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            raise problems.unexpected_answer(self.status, self._server, "it is not JSON") from None
+            check_size(self.length or 0, limit)
+            data = bytearray()
+            for chunk in self.chunks():
+                data += chunk
+                check_size(len(data), limit)
+            self.values = count_values(data)
+            return decode_document(data)
+        except InvalidDocument as error:
+            self.close()
+            raise problems.invalid_document(error, self.status, self._server) from None
+
+    def _limit_time(self, seconds: float) -> None:
+        """Read nothing after that time."""
+        self._deadline = min(self._deadline, time.monotonic() + seconds)
+        self._body.deadline = self._deadline
 
     def close(self) -> None:
         """Give the connection back, or close it if the body was not read to its end."""
@@ -149,7 +184,10 @@ class _Body:
 
     Attributes:
         ended: Whether the last byte was read.
+        deadline: Time of the monotonic clock after which no more is read.
     """
+
+    deadline = float("inf")
 
     def __init__(self, stream: io.BufferedIOBase, length: int | None) -> None:
         self._stream, self._left = stream, length
@@ -173,28 +211,33 @@ class _ChunkedBody:
 
     Attributes:
         ended: Whether the last byte was read, with the trailers.
+        deadline: Time of the monotonic clock after which no more is read.
     """
 
-    def __init__(self, stream: io.BufferedIOBase) -> None:
+    def __init__(self, stream: io.BufferedReader, deadline: float) -> None:
         self._stream = stream
         self._chunk: _Body | None = None
+        self._excess = 0
         self.ended = False
+        self.deadline = deadline
 
     def read(self, size: int) -> bytes:
         """Return the next bytes as they arrive; empty at the end."""
         while not self.ended:
             if self._chunk is None:
-                length = int(_line_of(self._stream).partition(b";")[0].strip(), 16)
-                if length < 0:
-                    raise ValueError("negative length of a chunk")
+                line = self._line()
+                length = _length_of(line)
                 if length == 0:
                     self._read_trailers()
                     break
+                self._excess = max(self._excess + len(line) + 2 - CHUNK_ALLOWANCE - 2 * length, 0)
+                if self._excess > EXCESS_LIMIT:
+                    raise ValueError("the lines before its chunks are too long")
                 self._chunk = _Body(self._stream, length)
             found = self._chunk.read(size)
             if self._chunk.ended:
                 self._chunk = None
-                if _line_of(self._stream).strip():
+                if self._line().strip():
                     raise ValueError("a chunk is longer than its length")
             if found:
                 return found
@@ -202,25 +245,43 @@ class _ChunkedBody:
 
     def _read_trailers(self) -> None:
         for _ in range(TRAILERS_LIMIT):
-            if not _line_of(self._stream).strip():
+            if not self._line().strip():
                 self.ended = True
                 return
         raise ValueError("too many trailers")
 
+    def _line(self) -> bytes:
+        """Read a line. Each call of ``peek`` waits for at most one packet, so that slow bytes reach the deadline."""
+        line = b""
+        while not line.endswith(b"\n"):
+            arrived = self._stream.peek(1)
+            if not arrived or len(line) > LINE_LIMIT:
+                raise http.client.IncompleteRead(line)
+            line += self._stream.read(min(arrived.find(b"\n") + 1 or len(arrived), LINE_LIMIT))
+            _check_time(self.deadline)
+        return line
 
-def _line_of(stream: io.BufferedIOBase) -> bytes:
-    line = stream.readline(LINE_LIMIT)
-    if not line.endswith(b"\n"):
-        raise http.client.IncompleteRead(line)
-    return line
+
+def _length_of(line: bytes) -> int:
+    """Return the length of a chunk from the line before it."""
+    digits = line.partition(b";")[0].strip()
+    if not digits.isalnum() or len(digits) > LENGTH_DIGITS:  # int() takes signs and underscores, too
+        raise ValueError("a chunk has no length")
+    return int(digits, 16)
 
 
-def _body_of(answer: http.client.HTTPResponse) -> _Body | _ChunkedBody:
-    stream: io.BufferedIOBase | None = answer.fp
+def _check_time(deadline: float) -> None:
+    """Check the time.
+
+    Raises:
+        TimeoutError: The deadline is over.
+    """
+    if time.monotonic() > deadline:
+        raise TimeoutError(TOO_SLOW)
+
+
+def _body_of(answer: http.client.HTTPResponse, deadline: float) -> _Body | _ChunkedBody:
+    stream: io.BufferedReader | None = answer.fp
     if stream is None:  # http.client closes a response without a body at once
         return _Body(io.BytesIO(), 0)
-    return _ChunkedBody(stream) if answer.chunked else _Body(stream, answer.length)
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not JSON")
+    return _ChunkedBody(stream, deadline) if answer.chunked else _Body(stream, answer.length)

@@ -51,7 +51,7 @@ class Profile(Result):
             form.
         token: Token for the server, from an argument or MREG_TOKEN. Not part of the JSON form.
         token_command: Command that prints the token. Not part of the JSON form.
-        origins: Origin of each value by key: ``flag``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
+        origins: Origin of each value by key: ``argument``, ``MREG_CATALOG``, ``/x/mreg.yaml, line 3``, ``default``.
     """
 
     name: str
@@ -77,13 +77,13 @@ class Profile(Result):
     def anchor(self) -> str:
         """The folder up to which links are followed on the path to the artifacts: content below it is not trusted.
 
-        This is the artifact folder itself if the user named it by a flag, a variable, their own profile or as the
+        This is the artifact folder itself if the user named it by an argument, a variable, their own profile or as the
         default place; the project's folder if a project file names the store; and the catalog's folder if only the
-        catalog was given for one command (flag, variable) and the store is next to it.
+        catalog was given for one command (argument, variable) and the store is next to it.
         """
         if self.origins.get("artifacts") != "next to the catalog":
             return self._project("artifacts") or self.artifacts
-        given = self.origins.get("catalog") in ("flag", "MREG_CATALOG")
+        given = self.origins.get("catalog") in ("argument", "MREG_CATALOG")
         return self._project("catalog") or (os.path.dirname(self.catalog) if given else self.artifacts)
 
     def _project(self, key: str) -> str:
@@ -98,6 +98,11 @@ class Profile(Result):
     def own_folder(self) -> str:
         """The default folder in the user's home if the catalog is there, otherwise empty."""
         return os.path.dirname(self.catalog) if self.origins.get("catalog") == "default" else ""
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether nothing names the registry: neither an argument, an option, a variable nor a file."""
+        return self.origins.get("catalog") == self.origins.get("name") == "default"
 
     @property
     def base(self) -> str:

@@ -32,6 +32,7 @@ from mreg.server.guard import Guard
 from mreg.server.listings import Listings
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.operations import Operations
+from mreg.server.places import Places
 from mreg.server.prepared import PreparedFiles
 from mreg.server.proxy import check_not_reserved
 from mreg.server.schemas import PROBLEMS
@@ -63,6 +64,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.registry = registry
     app.state.settings = settings
     app.state.metrics = ServerMetrics()
+    app.state.places = Places(registry.profile)
     app.state.damaged = DamagedFiles()
     app.state.answers = Answers(registry.catalog_state)
     app.state.listings = Listings()

@@ -38,7 +38,7 @@ REQUEST: dict[str, Any] = {
     "/models/{model}/blobs", responses=texts("The digests of the blobs.", [f"sha256:{'0' * 64}"]), openapi_extra=REQUEST
 )
 async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
-    """Upload many small blobs in one request of at most 8 MiB; return their digests.
+    """Upload up to 1,000 small blobs in one request of at most 8 MiB; return their digests.
 
     The body has a line for each blob, with its SHA-256 in hexadecimal digits and its size, then an empty line, then the
     bytes of all blobs. If one has another digest, no blob of the request is kept.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import sleep
 from typing import TYPE_CHECKING, Annotated, Any
 
 from anyio.to_thread import run_sync
@@ -31,6 +32,9 @@ router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
 
 BLOBS_LIMIT = 10_000
 """Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""
+
+WAITS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.32)
+"""Seconds between looks at an upload whose last request was interrupted and holds it for a moment yet."""
 
 BYTES_BODY: dict[str, Any] = {
     "requestBody": {
@@ -103,9 +107,15 @@ async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, reque
     responses=responses(schemas.UploadState),
     dependencies=[requires_role(Role.WRITER)],
 )
-def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf) -> JSONResponse:
+async def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf) -> JSONResponse:
     """Return how much of a blob the caller has uploaded for the model; the header ``Upload-Offset`` has it, too."""
-    return _state_response(registry.upload_state(model, digest))
+    state, busy = await run_sync(registry.look_at_upload, model, digest)
+    for seconds in WAITS:  # without a thread: such requests are cheap to send
+        if not busy:
+            break
+        await sleep(seconds)
+        state, busy = await run_sync(registry.look_at_upload, model, digest)
+    return _state_response(state)
 
 
 @router.patch("/models/{model}/blobs/{digest}", responses=responses(schemas.UploadState), openapi_extra=BYTES_BODY)

@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
-import anyio
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from mreg.domain.names import ModelName, VersionRef
 from mreg.registry.backup import path_in_errors
-from mreg.registry.prepared import PreparedFile, ReceivedFile, receiving
+from mreg.registry.prepared import PreparedFile, receiving
 from mreg.results.bundles import Imported
 from mreg.results.tokens import Role
 from mreg.server import schemas
 from mreg.server.download import BYTES
 from mreg.server.envelopes import EnvelopeRoute
+from mreg.server.guard import Caller
 from mreg.server.operations import Operation, answer
-from mreg.server.parameters import Model, Version, requires_role, whole_model
+from mreg.server.parameters import Model, Version, registry_of, requires_role, whole_model
 from mreg.server.prepared import PreparedFiles, offered, sent_at_once
 from mreg.server.problems import Refused
+from mreg.server.receiving import feed_body, on_threads, upload_slot
 from mreg.server.schemas import EVENTS, long_responses
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"])
-
-CHUNK_BYTES = 1 << 20
-"""Number of bytes of an upload that are written at a time."""
 
 FILE: dict[int | str, dict[str, Any]] = {
     **BYTES,
@@ -108,20 +106,20 @@ async def import_bundle(
         with path_in_errors(bundle.path, "bundle"):
             return run.registry.import_bundle(bundle.path, target, aliases=aliases, progress=run.progress)
 
-    return await answer(request, work, around=bundle)
+    return await answer(request, work, body=bundle)
 
 
 class _Upload:
     """The body of a request in a temporary file; an asynchronous context manager that receives and removes it.
 
     Raises:
-        Refused: The body has no length, or was interrupted.
+        Refused: The body has no length, or was interrupted; too many uploads are in progress.
         Unavailable: There is not enough space.
     """
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._file: AbstractContextManager[ReceivedFile] | None = None
+        self._open = AsyncExitStack()
         self.path = ""
 
     async def __aenter__(self) -> None:
@@ -132,29 +130,15 @@ class _Upload:
             raise Refused(
                 415, "compressed", "a compressed body is not accepted", hint="send it without Content-Encoding"
             )
-        self._file = await run_sync(lambda: receiving(int(length)))
-        file = await run_sync(self._file.__enter__)
-        try:
-            await self._receive(file)
+        caller: Caller = self._request.scope["mreg.caller"]
+        async with AsyncExitStack() as stack:
+            stack.enter_context(upload_slot(self._request))
+            client = "" if caller.token is None else registry_of(self._request).caller
+            file = await stack.enter_async_context(on_threads(receiving(int(length), client)))
+            await feed_body(self._request, file.write)
             await run_sync(file.complete)
-        except BaseException:
-            await self.__aexit__()
-            raise
-        self.path = file.path
+            self.path = file.path
+            self._open = stack.pop_all()
 
-    async def __aexit__(self, *_: object) -> None:
-        if self._file is not None:
-            with anyio.CancelScope(shield=True):
-                await run_sync(self._file.__exit__, None, None, None)
-
-    async def _receive(self, file: ReceivedFile) -> None:
-        waiting = bytearray()
-        try:
-            async for part in self._request.stream():
-                waiting += part
-                if len(waiting) >= CHUNK_BYTES:
-                    await run_sync(file.write, bytes(waiting))
-                    waiting.clear()
-            await run_sync(file.write, bytes(waiting))
-        except ClientDisconnect:
-            raise Refused(400, "cut", "the upload was interrupted") from None
+    async def __aexit__(self, *error: object) -> None:
+        await self._open.aclose()

@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from mreg import __version__
-from mreg.domain.text import quoted
+from mreg.domain.text import folded_text, quoted
 from mreg.errors import AlreadyExists, MregError
+from mreg.registry.tokens import is_below
 from mreg.results.tokens import Identity, Role, Token
 from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute
@@ -59,37 +60,37 @@ class NewTokenRequest(Body):
 def create_token(body: NewTokenRequest, registry: RegistryOf, request: Request) -> JSONResponse:
     """Create a token. The response alone has its secret.
 
-    A token that a limited token creates has no more models and expires no later.
+    A token that a limited token creates has no more models and expires no later. If the token `lead` is limited to
+    models, the names of the tokens that it creates begin with `lead/`.
     """
     settings: ServerSettings = request.app.state.settings
     caller: Caller = request.scope["mreg.caller"]
-    if any(token.name == body.name for token in _configured(settings)):
+    form = folded_text(body.name)
+    # A limited client learns nothing about names that it cannot have.
+    permitted = not caller.scope.limited or is_below(caller.name, body.name)
+    if permitted and any(folded_text(token.name) == form for token in _configured(settings)):
         raise AlreadyExists(
             f"token {quoted(body.name)} already exists in the token file of the server", hint="choose another name"
         )
-    managed = registry.managing_tokens_for(caller.token)
-    return json_response(managed.create_token(body.name, role=body.role, models=body.models, expires=body.expires))
+    return json_response(registry.create_token(body.name, role=body.role, models=body.models, expires=body.expires))
 
 
 @router.get("/tokens", responses=responses(list[schemas.TokenInfo]), dependencies=[requires_role(Role.ADMIN)])
-def tokens(registry: RegistryOf, request: Request) -> JSONResponse:
+def tokens(registry: RegistryOf) -> JSONResponse:
     """List the tokens of the catalog that are not revoked, oldest first.
 
     A client whose token is limited to models sees the tokens that are limited to some of these.
     """
-    caller: Caller = request.scope["mreg.caller"]
-    return json_response(registry.managing_tokens_for(caller.token).tokens())
+    return json_response(registry.tokens())
 
 
 @router.delete("/tokens/{name}", responses=responses(schemas.TokenInfo), dependencies=[requires_role(Role.ADMIN)])
 def revoke_token(
     registry: RegistryOf,
-    request: Request,
     name: Annotated[str, Path(description="Name of the token.", examples=["ci"])],
 ) -> JSONResponse:
     """Revoke a token of the catalog. It is refused from the next request on, and running requests end."""
-    caller: Caller = request.scope["mreg.caller"]
-    return json_response(registry.managing_tokens_for(caller.token).revoke_token(decoded(name)))
+    return json_response(registry.revoke_token(decoded(name)))
 
 
 def _configured(settings: ServerSettings) -> tuple[Token, ...]:

@@ -50,10 +50,7 @@ class ConcurrencyLimit:
         Raises:
             Refused: All slots are taken, or all of the client.
         """
-        if self.active >= self.limit:
-            raise self._busy(f"{self.limit} are in progress")
-        if client and self.each is not None and self._of_clients[client] >= self.each:
-            raise self._busy(f"{self.each} of {client} are in progress")
+        self.check(client)
         self.active += 1
         self._of_clients[client] += 1
         try:
@@ -64,11 +61,28 @@ class ConcurrencyLimit:
             if not self._of_clients[client]:
                 del self._of_clients[client]
 
-    def _busy(self, why: str) -> Refused:
-        return Refused(
-            503,
-            "busy",
-            f"too many {self._operations}: {why}",
-            hint="retry after 5 seconds",
-            headers={"Retry-After": "5"},
-        )
+    def check(self, client: str) -> None:
+        """Check that a client could take a slot now.
+
+        Raises:
+            Refused: All slots are taken, or all of the client.
+        """
+        if (why := self._taken(client)) is not None:
+            raise Refused(
+                503,
+                "busy",
+                f"too many {self._operations}: {why}",
+                hint="retry after 5 seconds",
+                headers={"Retry-After": "5"},
+            )
+
+    def is_full(self, client: str) -> bool:
+        """Return whether all slots are taken, or all of a client."""
+        return self._taken(client) is not None
+
+    def _taken(self, client: str) -> str | None:
+        if self.active >= self.limit:
+            return f"{self.limit} are in progress"
+        if client and self.each is not None and self._of_clients[client] >= self.each:
+            return f"{self.each} of {client} are in progress"
+        return None

@@ -17,7 +17,8 @@ from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
-from mreg.server.problems import SEE_LOG, Refused, http_error_response, too_large, unexpected_response
+from mreg.server.places import SEE_LOG
+from mreg.server.problems import Refused, http_error_response, too_large, unexpected_response
 from mreg.server.proxy import place_request
 from mreg.server.receiving import is_json
 from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_LIMIT

@@ -34,7 +34,7 @@ from mreg.server.parameters import (
     seen_stage,
     whole_model,
 )
-from mreg.server.problems import accepts_envelope, problem
+from mreg.server.problems import accepts_envelope, for_client, problem
 from mreg.server.schemas import responses
 from mreg.wire.models import encode_production
 
@@ -123,8 +123,8 @@ def register(body: NewModel, registry: RegistryOf, request: Request) -> Any:
     except AlreadyExists as error:
         if accepts_envelope(request):
             raise
-        prefix = request.scope["root_path"]
-        return problem(400, error.code, error.message, hint=error.hint, prefix=prefix)  # clients expect 400 here
+        prefix, shown = request.scope["root_path"], for_client(request, error)
+        return problem(400, shown.code, shown.message, hint=shown.hint, prefix=prefix)  # clients expect 400 here
 
 
 @router.get("/models", responses=responses(list[schemas.ModelSummary]))

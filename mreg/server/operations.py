@@ -15,7 +15,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -34,6 +34,7 @@ from mreg.server.parameters import json_response, registry_of
 from mreg.server.problems import Refused, error_response, http_error_response, problem, unexpected_response
 from mreg.wire import encode
 from mreg.wire.envelope import encode_notices
+from mreg.wire.protocol import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -57,9 +58,6 @@ PROGRESS_SECONDS = 0.5
 PART_ITEMS = 1_000
 """Maximum number of items of a list in one event."""
 
-EVENT_BYTES = 64 << 20
-"""Maximum size of an event, which the client has to hold; `mreg.remote.events` has the same limit."""
-
 
 class Stopped(BaseException):
     """The operation was stopped; not an `Exception`, which a retry could take for a failure."""
@@ -79,6 +77,20 @@ class Operations:
         self._stopping = True
         for operation in self._running:
             operation.stop(_stopped())
+
+    def is_busy(self, operation: Operation[Any]) -> bool:
+        """Return whether `running` would refuse an operation because others are in progress."""
+        return not self._stopping and self._limit.is_full(operation.client)
+
+    def check_free(self, operation: Operation[Any]) -> None:
+        """Check that an operation could begin now.
+
+        Raises:
+            Refused: Too many operations are in progress, or the server is stopping.
+        """
+        if self._stopping:
+            raise _stopping()
+        self._limit.check(operation.client)
 
     @contextmanager
     def running(self, operation: Operation[Any]) -> Iterator[CapacityLimiter]:
@@ -103,7 +115,8 @@ class Operation(Generic[T]):
     Args:
         request: The request for it.
         work: Does it, in a thread.
-        around: Entered before the operation begins, such as to receive the body, and left at its end.
+        body: Entered to receive the body before the operation begins, and left at its end. Until the body is there,
+            the operation takes no place from others, however slow its client sends.
         drop: Called with a result that nobody gets, because the request was cancelled.
 
     Attributes:
@@ -115,10 +128,10 @@ class Operation(Generic[T]):
         self,
         request: Request,
         work: Callable[[Operation[T]], T],
-        around: AbstractAsyncContextManager[None],
+        body: AbstractAsyncContextManager[None] | None,
         drop: Callable[[T], None],
     ) -> None:
-        self._around = around
+        self._body = body
         self._drop = drop
         self.registry: LocalRegistry = registry_of(request, self._notice)
         self.client = client_of(request.scope)
@@ -161,9 +174,30 @@ class Operation(Generic[T]):
             MregError: The operation failed.
         """
         operations: Operations = self._request.app.state.operations
-        with operations.running(self) as threads:
-            async with self._around:
+        if self._body is None:
+            with operations.running(self) as threads:
                 return await self._run(threads, show)
+        operations.check_free(self)  # a client need not send the body in vain
+        async with self._body:
+            await self._wait_for_turn(operations, show)
+            with operations.running(self) as threads:
+                return await self._run(threads, show)
+
+    async def _wait_for_turn(
+        self, operations: Operations, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]
+    ) -> None:
+        """Wait until an operation may begin whose body was received: the client would have to send it again."""
+        gone = asyncio.create_task(disconnected(self._request.receive))
+        try:
+            while operations.is_busy(self):
+                await show(self._events())
+                await asyncio.wait({gone}, timeout=PROGRESS_SECONDS)
+                if gone.done():
+                    raise _stopped()
+                if self._request.scope["mreg.revoked"]():
+                    raise _revoked()
+        finally:
+            gone.cancel()
 
     async def _run(self, threads: CapacityLimiter, show: Callable[[list[tuple[str, Any]]], Awaitable[None]]) -> T:
         working = asyncio.create_task(run_sync(self._work, self, limiter=threads))
@@ -176,7 +210,7 @@ class Operation(Generic[T]):
                 if gone.done():
                     self.stop(_stopped())
                 elif self._request.scope["mreg.revoked"]():
-                    self.stop(Refused(401, "no_token", "the token was revoked", headers=BEARER))
+                    self.stop(_revoked())
             await show(self._events())
             taken = True
             return working.result()
@@ -214,7 +248,7 @@ async def answer(
     *,
     plain: Callable[[T], Awaitable[Response]] | None = None,
     events: Callable[[T], Iterable[tuple[str, Any]]] | None = None,
-    around: AbstractAsyncContextManager[None] | None = None,
+    body: AbstractAsyncContextManager[None] | None = None,
     drop: Callable[[T], None] = lambda _result: None,
 ) -> Response:
     """Return the response to a request for a long operation.
@@ -223,7 +257,7 @@ async def answer(
         work: Does the operation, in a thread.
         plain: Returns the response to a client that does not accept events (default: the result as JSON).
         events: Returns the last events, of which the last is ``result`` (default: the result).
-        around: Entered before the operation begins, such as to receive the body, and left at its end.
+        body: Entered to receive the body, and left at the end of the operation (default: there is no body).
         drop: Called with a result that nobody gets, because the request was cancelled.
 
     Raises:
@@ -232,7 +266,7 @@ async def answer(
     """
     if request.scope.get("mreg.head"):
         return Response()
-    operation = Operation(request, work, around or nullcontext(), drop)
+    operation = Operation(request, work, body, drop)
     if wants_events(request):
         return _EventResponse(request, operation, events or partial(result_events, request))
 
@@ -291,6 +325,8 @@ class _EventResponse(Response):
         try:
             last = list(self._events(await self._operation.run(show)))
         except MregError as error:
+            if not self._began:  # the body could not be received
+                raise
             last = self._failure(scope, error.message, error_response(self._request, error))
         except HTTPException as error:
             if not self._began:
@@ -305,7 +341,7 @@ class _EventResponse(Response):
     async def _finish(self, last: Iterable[tuple[str, Any]], send: Send) -> None:
         for kind, document in last:
             data = await run_sync(_event, kind, document)
-            if len(data) > EVENT_BYTES:
+            if len(data) > DOCUMENT_BYTES:
                 large = problem(
                     500, "too_large", f"the result is too large to send: {len(data)} bytes", hint="ask for less"
                 )
@@ -324,6 +360,10 @@ def _event(kind: str, document: Any) -> bytes:
         document = encode_notices([document])[0]
     data = printable_json(json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     return f"event: {kind}\ndata: {data}\n\n".encode()
+
+
+def _revoked() -> Refused:
+    return Refused(401, "no_token", "the token was revoked", headers=BEARER)
 
 
 def _stopping() -> Refused:

@@ -26,6 +26,7 @@ from mreg.results.policies import ModelPolicy
 from mreg.results.tokens import Role
 from mreg.server.envelopes import ResultResponse, collected
 from mreg.server.guard import Caller, role_too_low
+from mreg.server.places import Places, sees_places
 from mreg.wire.envelope import state_digest
 
 Override = Annotated[
@@ -69,7 +70,13 @@ def registry_of(request: Request, notice: Callable[[str], None] | None = None) -
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     said = collected(request)
-    return registry.acting_as(caller.name, notice or said.notices.append, said.log, scope=caller.scope)
+    tell = notice or said.notices.append
+    places: Places = request.app.state.places
+
+    def tell_client(text: str) -> None:
+        tell(text if sees_places(request.scope) else places.hide(text, failed=True))
+
+    return registry.acting_as(caller.name, tell_client, said.log, scope=caller.scope, client=caller.token)
 
 
 async def _registry(request: Request) -> LocalRegistry:

@@ -90,6 +90,8 @@ class PreparedFiles:
         if waiting is not None:
             waiting.downloads -= 1
             waiting.timer.cancel()
+            if complete:
+                waiting.file.note_sent()
             if not waiting.downloads:
                 waiting.timer = self._timer(one, COMPLETE_SECONDS if complete else WAITING_SECONDS)
 

@@ -13,7 +13,8 @@ from starlette.responses import JSONResponse, Response
 
 from mreg import errors
 from mreg.domain.text import printable_json, quoted
-from mreg.server.hints import OPERATOR, command_hint, http_hint
+from mreg.server.hints import command_hint, http_hint
+from mreg.server.places import SEE_LOG, Places, sees_places
 from mreg.wire.envelope import encode_notices
 from mreg.wire.errors import encode_error, plain_details
 from mreg.wire.protocol import MEDIA_TYPE
@@ -38,8 +39,6 @@ STATUSES: tuple[tuple[type[errors.MregError], int], ...] = (
 """The HTTP status of each error class; ``code`` distinguishes errors with the same status."""
 
 UNAVAILABLE = 503
-
-SEE_LOG = f"{OPERATOR}see the log"
 
 CODES = {400: "bad_request", 404: "no_such_route", 405: "method_not_allowed", 422: "bad_request"}
 
@@ -117,11 +116,24 @@ def problem(
     return Problem(document, status_code=status, headers=headers)
 
 
+def status_of(error: errors.MregError) -> int:
+    """Return the HTTP status of an error of the registry."""
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
+
+
+def for_client(request: Request, error: errors.MregError) -> errors.MregError:
+    """Return an error of the registry as the client of a request may read it; see `mreg.server.places`."""
+    if sees_places(request.scope):
+        return error
+    places: Places = request.app.state.places
+    return places.error(error, failed=status_of(error) >= 500)
+
+
 def error_response(request: Request, error: Exception) -> Response:
     """Return the response for an error of the registry."""
     if not isinstance(error, errors.MregError):
         raise error
-    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    error, status = for_client(request, error), status_of(error)
     details = plain_details(error)
     if accepts_envelope(request):
         said = request.scope.get("mreg.collected")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import pkgutil
 import socket
 from collections.abc import Callable
@@ -128,6 +129,17 @@ def _listen(settings: ServerSettings, backlog: int) -> socket.socket:
         listening.close()
         raise Unavailable(
             f"cannot listen on {quoted(settings.host)}, port {settings.port}: {error.strerror or error}",
-            hint="choose another port: mreg serve --port 8001",
+            hint=_way_to_listen(error, settings),
         ) from error
     return listening
+
+
+def _way_to_listen(error: OSError, settings: ServerSettings) -> str:
+    if isinstance(error, socket.gaierror):
+        return "write an IP address of this machine: mreg serve --host ADDRESS"
+    if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EINVAL):
+        return "choose an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all: mreg serve --host ADDRESS"
+    if error.errno == errno.EACCES:
+        return "choose a port above 1023: mreg serve --port 8000"
+    other = settings.port + 1 if settings.port < 65535 else 8000
+    return f"choose another port: mreg serve --port {other}"

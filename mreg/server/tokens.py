@@ -18,7 +18,7 @@ from typing import TypeVar
 from mreg.domain.digest import Digest
 from mreg.domain.events import parse_time
 from mreg.domain.stored import check_year
-from mreg.domain.text import printable, quoted
+from mreg.domain.text import folded_text, printable, quoted
 from mreg.errors import BadInput, MregError, NotFound, Unavailable
 from mreg.registry.tokens import digest_of
 from mreg.results.tokens import Role, Token, check_token_name, scope_of
@@ -34,6 +34,8 @@ SETTLED_SECONDS = 2.0
 """A file with a more recent change is read again: it can change once more without a new time stamp."""
 
 LINE_HINT = "write NAME ROLE sha256:DIGEST, as printed by mreg token create NAME --role ROLE --line"
+
+REPEATED_HINT = "each line needs its own digest, and a name that differs in more than case and Unicode form"
 
 CREATE_LINE = "mreg token create NAME --role writer --line -q >> FILE"
 
@@ -55,7 +57,8 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
         place: Name of the file or variable for messages; they never show a line, which could be a secret by mistake.
 
     Raises:
-        BadInput: A line is not a token, or a name or digest is repeated.
+        BadInput: A line is not a token, or a name or digest is repeated; names are compared in one form of case and
+            Unicode.
     """
     tokens: list[Token] = []
     for number, line in enumerate(text.replace(";", "\n").splitlines(), 1):
@@ -73,11 +76,11 @@ def parse_tokens(text: str, place: str) -> tuple[Token, ...]:
         if len(tokens) > TOKENS_LIMIT:
             raise BadInput(f"{place} has too many tokens: the maximum is {TOKENS_LIMIT}")
     for key, values in (
-        ("name", [token.name for token in tokens]),
+        ("name", [folded_text(token.name) for token in tokens]),
         ("digest", [token.digest.value for token in tokens]),
     ):
         if len(set(values)) != len(values):
-            raise BadInput(f"{place}: repeated {key}")
+            raise BadInput(f"{place}: repeated {key}", hint=REPEATED_HINT)
     return tuple(tokens)
 
 

@@ -10,14 +10,16 @@ from pydantic import Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mreg.domain.names import VersionRef
 from mreg.errors import BadInput
 from mreg.results.tokens import Role
-from mreg.results.upkeep import Garbage
+from mreg.results.upkeep import Garbage, Verification
 from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
-from mreg.server.operations import answer
+from mreg.server.operations import Operation, answer
 from mreg.server.parameters import Model, Version, requires_role, whole_model
+from mreg.server.places import Places, sees_places
 from mreg.server.problems import Refused
 from mreg.server.schemas import body_schema, long_responses
 from mreg.server.settings import ServerSettings
@@ -49,20 +51,29 @@ class Collection(Body):
 @router.post("/verify", responses=long_responses(schemas.Verification))
 async def verify(request: Request, sample: Sample = 1.0) -> Response:
     """Verify the stored bytes of all models by SHA-256; damage is in the result, with status 200."""
-    return await answer(request, lambda run: run.registry.verify(sample=sample, progress=run.progress))
+    return await _verify(request, None, sample)
 
 
 @router.post("/models/{model}/verify", responses=long_responses(schemas.Verification))
 async def verify_model(model: Model, request: Request, sample: Sample = 1.0) -> Response:
     """Verify the stored bytes of a model by SHA-256; damage is in the result, with status 200."""
-    wanted = whole_model(model)
-    return await answer(request, lambda run: run.registry.verify(wanted, sample=sample, progress=run.progress))
+    return await _verify(request, whole_model(model), sample)
 
 
 @router.post("/models/{model}/versions/{version}/verify", responses=long_responses(schemas.Verification))
 async def verify_version(version: Version, request: Request, sample: Sample = 1.0) -> Response:
     """Verify the stored bytes of a version by SHA-256; damage is in the result, with status 200."""
-    return await answer(request, lambda run: run.registry.verify(version, sample=sample, progress=run.progress))
+    return await _verify(request, version, sample)
+
+
+async def _verify(request: Request, wanted: VersionRef | None, sample: float) -> Response:
+    places: Places = request.app.state.places
+
+    def work(run: Operation[Verification]) -> Verification:
+        found = run.registry.verify(wanted, sample=sample, progress=run.progress)
+        return found if sees_places(request.scope) else places.verification(found)
+
+    return await answer(request, work)
 
 
 @router.post(

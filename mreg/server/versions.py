@@ -91,7 +91,7 @@ async def upload(model: Model, registry: RegistryOf, request: Request) -> JSONRe
     if is_json(request.headers.get("content-type", "")):
         body, fingerprint = await read_new_version(request, model)
         key = request.headers.get("idempotency-key")
-        made = IdempotentRequest(key=key, caller=registry.actor, fingerprint=fingerprint) if key is not None else None
+        made = IdempotentRequest(key=key, caller=registry.caller, fingerprint=fingerprint) if key is not None else None
         version, notes = await run_sync(_commit, registry, model, body, made)
     else:
         version, notes = await receive_upload(request, registry, model)

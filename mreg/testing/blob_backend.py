@@ -64,6 +64,13 @@ class BlobBackendContract(abc.ABC):
         backend.delete(key)
         assert list(backend.list("uploads/")) == []
 
+    def test_many_marks_are_set_and_renewed_at_once(self, backend: BlobBackend) -> None:
+        keys = [f"uploads/{folder}/b/{number}-1" for number in range(3) for folder in "ac"]
+        for _ in range(2):
+            backend.mark_many(iter(keys))
+            assert sorted(name for name, _ in backend.list("uploads/")) == sorted(keys)
+        backend.mark_many(())
+
     def test_a_blob_that_was_put_can_be_read(self, backend: BlobBackend) -> None:
         assert backend.put_if_absent(key_of(b"x"), b"x")
         assert self.raw(backend, key_of(b"x")) == b"x"

@@ -52,6 +52,7 @@ class Opened:
         events: Events that the operation recorded.
         deployments: Hooks that it ran.
         rollbacks: Rollbacks after failed hooks.
+        size: Number of values and keys in the JSON, as the client estimates it.
     """
 
     result: Any
@@ -61,6 +62,7 @@ class Opened:
     events: tuple[Event, ...] = ()
     deployments: tuple[DeploymentReport, ...] = ()
     rollbacks: tuple[StageChange, ...] = ()
+    size: int = 0
 
 
 def encode_notices(notices: Iterable[str]) -> list[Notice]:
@@ -111,8 +113,11 @@ def encode_envelope(
     }
 
 
-def open_envelope(shape: Any) -> Opened:
+def open_envelope(shape: Any, size: int = 0) -> Opened:
     """Return the decoded envelope; keys that this release does not know are ignored.
+
+    Args:
+        size: Number of values and keys in the JSON.
 
     Raises:
         BadInput: The JSON is not a valid envelope.
@@ -127,6 +132,7 @@ def open_envelope(shape: Any) -> Opened:
         events=_decode_events(_list(shape, "events")),
         deployments=_decode_deployments(_list(shape, "deployments")),
         rollbacks=tuple(_decode_rollback(item) for item in _list(shape, "rollbacks")),
+        size=size,
     )
 
 

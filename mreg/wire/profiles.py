@@ -23,7 +23,9 @@ class Profile(TypedDict):
     model: Annotated[str | None, "model of a push without a name, or null"]
     existing_only: Annotated[bool, "whether a push refuses to register a new model"]
     user: Annotated[str | None, "user in the audit trail, or null"]
-    origins: Annotated[dict[str, str], "origin of each value, by key"]
+    origins: Annotated[
+        dict[str, str], "origin of each value by key; of the `token` for a server, too, empty if there is none"
+    ]
 
 
 def _encode_profile(profile: results.Profile) -> Profile:

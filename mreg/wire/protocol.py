@@ -29,3 +29,10 @@ class ServerVersion(TypedDict):
     version: Annotated[str, "release of mreg"]
     api: Annotated[int, "API version of the server"]
     oldest_api: Annotated[int, "lowest API version of a client that the server serves"]
+
+
+DOCUMENT_BYTES = 40_000_000
+"""Maximum size of an answer in JSON, and of an event with a result, which the client has to hold.
+
+The largest version, in letters of three bytes, has 33 MB. Long lists are paged.
+"""

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.registry import remote_session
 from mreg.registry.local import LocalRegistry
 from mreg.remote import blobs, connection
 from tests.server.conftest import Served, in_process  # noqa: F401
@@ -224,3 +225,13 @@ def test_a_push_to_a_server_that_keeps_no_byte_ends(liar: Liar) -> None:
     with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
         remote.push("large.bin", name="m")
     assert "it does not accept the bytes that are sent" in raised.value.message
+
+
+@pytest.mark.parametrize("liar", ["file"], indirect=True)
+def test_a_list_without_an_end_is_given_up(liar: Liar, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote_session, "LIST_VALUES", 10_000)
+    liar.envelope = {**liar.envelope, "result": [liar.envelope["result"]] * 10, "more": True}
+    for limit in (None, 10**9):
+        with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
+            remote.search(limit=limit)
+        assert raised.value.message == f"invalid response from {liar.url} (status 200): the list has too many values"

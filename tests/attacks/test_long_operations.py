@@ -7,9 +7,11 @@ from __future__ import annotations
 import json
 import os
 import random
+import socket
+import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import repeat
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,15 @@ from mreg.errors import MregError, Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.remote import events
 from mreg.remote.events import read
+from mreg.server import guard
+from mreg.server.operations import OPERATIONS
+from mreg.server.receiving import UPLOADS
 from mreg.server.settings import ServerSettings
 from mreg.server.tokens import TokenFile
 from tests.attacks.test_fuzz_bundles import bundle, damaged, edited, repacked  # noqa: F401
 from tests.hostile import plant, untouched
 from tests.server.conftest import Served, Tokens, in_process, tokens  # noqa: F401
+from tests.server.test_long_operations import Slow, connect, slow, until  # noqa: F401
 
 NOW = timedelta(0)
 SERVER = "https://models.example"
@@ -47,8 +53,18 @@ def test_events_arrive_in_any_pieces(size: int) -> None:
 
 
 HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
-    "an event without an end": (lambda: repeat(b"x" * 100_000), "an event is too large"),
+    "an event without an end": (lambda: repeat(b"x" * 100_000), "an event is too large: it is larger than 1 MB"),
     "a line without an end": (lambda: iter([b"data: "] + [b"[" * 1_000_000] * 100), "an event is too large"),
+    "a result without an end": (
+        lambda: chain([b"event: result\ndata: "], repeat(b"[" * 1_000_000)),
+        "an event is too large: it is larger than 40 MB",
+    ),
+    "many lines": (lambda: iter([b"event: result\n" + b"ab\n" * 12_000_000 + b"\n"]), "an event has too many lines"),
+    "a large progress": (lambda: iter([event("progress", {"done": "x" * 1_000_000})]), "an event is too large"),
+    "progress that begins as a result": (
+        lambda: repeat(b"event: result\nevent: progress\ndata: {}" + b" " * 10_000_000 + b"\n\n"),
+        "it has too many events",
+    ),
     "endless comments": (lambda: repeat(b":\n\n" * 30_000), "it has too many events"),
     "endless progress": (lambda: repeat(event("progress", {"done": 1, "total": 2}) * 2_000), "it has too many"),
     "endless notices": (lambda: repeat(event("notice", {"text": "x" * 100_000})), "it has too many events"),
@@ -56,7 +72,11 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "endless files": (lambda: repeat(event("file", {"path": "/prepared/x"})), "it offers an invalid file"),
     "deep nesting": (lambda: iter([b"event: result\ndata: " + b"[" * 100_000 + b"\n\n"]), "an event is not JSON"),
     "many values": (
-        lambda: iter([b"event: result\ndata: {}" + b",[]" * 6_000_000 + b"\n\n"]),
+        lambda: iter([b"event: result\ndata: {}" + b",[]" * 3_000_000 + b"\n\n"]),
+        "it has too many values",
+    ),
+    "many keys": (
+        lambda: iter([b'event: result\ndata: {"":0' + b',"":0' * 2_600_000 + b"}\n\n"]),
         "it has too many values",
     ),
     "no object": (lambda: iter([b"event: result\ndata: []\n\n"]), "an event is not an object"),
@@ -68,11 +88,26 @@ HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_a_hostile_stream_of_events_ends_in_an_error(kind: str) -> None:
+def test_a_hostile_stream_of_events_ends_in_an_error(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "PROGRESS_BYTES", events.PROGRESS_BYTES // 20)
     stream, why = HOSTILE[kind]
     with pytest.raises(Unavailable, match=why) as failure:
         read(stream(), SERVER)
     assert failure.value.message.startswith(f"invalid response from {SERVER}")
+
+
+@pytest.mark.parametrize("kind", ["many lines", "many values", "many keys", "a result without an end"])
+def test_a_hostile_stream_of_events_takes_little_memory(kind: str) -> None:
+    stream, _ = HOSTILE[kind]
+    chunks = list(islice(stream(), 50))
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unavailable):
+            read(chunks, SERVER)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 150 << 20
 
 
 def test_a_hostile_server_tells_a_bounded_number_of_notices() -> None:
@@ -183,3 +218,97 @@ def test_a_client_reaches_only_its_own_models(
     assert [str(one.model.name) for one in registry.models()] == ["own/m", "secret/base"]
     assert server.ask("POST", "/import?name=own/copy", data=Path("own.mreg").read_bytes()).status_code == 200
     assert registry.version("own/copy@1").parent is None
+
+
+# Slow senders
+
+
+def sending(server: Served, secret: str = "", length: int = 100_000, accept: str = "*/*") -> socket.socket:
+    """Return the connection of an import whose body has begun."""
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    token = f"Authorization: Bearer {secret}\r\n" if secret else ""
+    connection.sendall(
+        f"POST /import?name=copy HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{token}"
+        f"Content-Length: {length}\r\n\r\nm".encode()
+    )
+    return connection
+
+
+def received(count: int) -> None:
+    """Wait until the bodies of a number of imports are being received."""
+    while len(list(Path(os.environ["TMPDIR"]).glob("mreg-serve-*/upload"))) < count:
+        pass
+
+
+def test_slow_senders_of_bundles_take_no_place_and_no_space(
+    bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = 4 * len(bundle)
+    monkeypatch.setattr("mreg.files.room", lambda _folder: room)
+    server = in_process()
+    slow = [sending(server, length=room // 2) for _ in range(OPERATIONS + 1)]
+    received(len(slow))
+    assert server.ask("POST", "/import", data=bundle).status_code == 200
+    assert server.post("/verify").status_code == 200
+    for connection in slow:
+        connection.close()
+    while UPLOADS.active:
+        pass
+    assert [str(one.model.name) for one in registry.models()] == ["m"]
+    assert not list(Path(os.environ["TMPDIR"]).glob("mreg-*"))
+
+
+def test_a_silent_sender_of_a_bundle_is_cut(in_process: Callable[..., Served], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "IDLE_SECONDS", 0.05)
+    server = in_process()
+    for accept in ("*/*", "text/event-stream"):
+        with sending(server, accept=accept) as connection:
+            text = b""
+            while more := connection.recv(65536):
+                text += more
+        assert b'"code":"too_slow"' in text
+    assert not list(Path(os.environ["TMPDIR"]).glob("mreg-*"))
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_an_import_that_was_received_waits_for_its_turn(
+    bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, slow: Slow, accept: str
+) -> None:
+    """A bundle of gigabytes is not sent again because other operations began while it was received."""
+    server = in_process()
+    with sending(server, length=len(bundle), accept=accept) as connection:
+        received(1)
+        others = [connect(server) for _ in range(OPERATIONS)]
+        for other in others:
+            until(other, b'"total":10')
+        assert server.ask("POST", "/import", data=bundle).json()["code"] == "busy"  # it has sent nothing yet
+        connection.sendall(bundle[1:])
+        while UPLOADS.active != 1 or Path(
+            next(Path(os.environ["TMPDIR"]).glob("mreg-serve-*/upload"))
+        ).stat().st_size < len(bundle):
+            pass
+        slow.go.set()
+        until(connection, b'"versions"')
+        for other in others:
+            other.close()
+    assert registry.model("copy").version_count == 2
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
+def test_an_import_that_waits_ends_with_its_client(
+    bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, slow: Slow, accept: str
+) -> None:
+    server = in_process()
+    with sending(server, length=len(bundle), accept=accept) as connection:
+        received(1)
+        others = [connect(server) for _ in range(OPERATIONS)]
+        for other in others:
+            until(other, b'"total":10')
+        connection.sendall(bundle[1:])
+    while UPLOADS.active:
+        pass
+    slow.go.set()
+    for other in others:
+        other.close()
+    assert [str(one.model.name) for one in registry.models()] == ["m"]
+    assert not list(Path(os.environ["TMPDIR"]).glob("mreg-*"))

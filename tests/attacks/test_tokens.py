@@ -19,12 +19,13 @@ import requests
 from mreg.catalog.tokens import TokenWriter
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
+from mreg.domain.policy import parse_policy
 from mreg.errors import BadInput, NotFound, Unavailable
 from mreg.registry.local import LocalRegistry
 from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role, Token
 from mreg.server.settings import ServerSettings
-from mreg.server.tokens import TokenFile
+from mreg.server.tokens import TokenFile, parse_tokens
 from tests.conftest import Done, Mreg
 from tests.hostile import printable_only
 from tests.server.conftest import Serve, Served, Tokens, in_process, serve, store, stored, tokens  # noqa: F401
@@ -278,7 +279,7 @@ def test_a_limited_admin_creates_no_token_with_more_models(
         assert "your own token is limited to" in refused.json()["detail"]
     assert [token.name for token in registry.tokens()] == ["lead"]
     for number, models in enumerate(NARROWER):
-        made = server.post("/tokens", {"name": f"n{number}", "role": "admin", "models": models}, headers=headers)
+        made = server.post("/tokens", {"name": f"lead/{number}", "role": "admin", "models": models}, headers=headers)
         assert made.status_code == 200, made.text
 
 
@@ -298,6 +299,35 @@ def test_a_limited_admin_neither_sees_nor_revokes_the_tokens_of_others(
         assert "root" not in str(hidden.json()["hint"])
     assert server.ask("DELETE", "/tokens/mine", headers=headers).status_code == 200
     assert [token.name for token in registry.tokens()] == ["lead", "root", "b", "both"]
+
+
+def test_a_limited_admin_acts_under_the_name_of_nobody_else(
+    in_process: InProcess, registry: LocalRegistry, tokens: Tokens
+) -> None:
+    """The answer is the same for names of approvers, of tokens in the catalog and the file, and of nobody."""
+    registry.apply_policy(parse_policy({"production": {"approvals": 1, "approvers": ["boss"]}}))
+    registry.create_token("other")
+    lead = bearer(registry.create_token("lead", role="admin", models=["team-a/*"]).secret)
+    server = in_process(ServerSettings(token_file=TokenFile(str(tokens.file), lambda _warning: None)))
+    for name in ("boss", "BOSS", "other", "writer", "WRITER", "nobody", "lead", "Lead/x"):
+        refused = server.post("/tokens", {"name": name, "role": "approver", "models": ["team-a/*"]}, headers=lead)
+        assert (refused.status_code, refused.json()["code"]) == (403, "outside_scope"), name
+        assert refused.json()["detail"].endswith("so the names of tokens that you create begin with lead/")
+    own = {"name": "lead/ci", "role": "approver", "models": ["team-a/*"]}
+    assert server.post("/tokens", own, headers=lead).status_code == 200
+
+
+def test_a_name_in_the_token_file_has_one_spelling(
+    in_process: InProcess, registry: LocalRegistry, tokens: Tokens
+) -> None:
+    line = new_token("WRITER", "writer").token.line
+    with pytest.raises(BadInput, match="repeated name"):
+        parse_tokens(f"{tokens.file.read_text()}{line}\n", "tokens")
+    server = in_process(ServerSettings(token_file=TokenFile(str(tokens.file), lambda _warning: None)))
+    for name in ("writer", "Writer", "\uff57riter"):
+        refused = server.post("/tokens", {"name": name}, headers=bearer(tokens.secrets["admin"]))
+        assert refused.json()["code"] == "already_exists", name
+    assert registry.tokens() == ()
 
 
 def test_a_token_that_expires_creates_none_that_outlives_it(in_process: InProcess, registry: LocalRegistry) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
@@ -21,8 +23,10 @@ from mreg.registry.local import LocalRegistry
 from mreg.registry.push import add_pushed
 from mreg.registry.tokens import new_token
 from mreg.results.tokens import NewToken
+from mreg.server import blobs
 from mreg.server.receiving import UPLOADS
 from mreg.server.settings import ServerSettings
+from mreg.server.tokens import TokenFile
 from tests.server.conftest import Served, in_process, store, stored  # noqa: F401
 from tests.server.test_blobs import (
     FILES,
@@ -139,6 +143,45 @@ def test_nobody_finishes_sees_or_uses_the_upload_of_another(team: Team) -> None:
     assert commit(team["ada"], data, model="other").status_code == 409
     assert commit(team["ada"], data).status_code == 200
     assert commit(team["bob"], data).status_code == 200  # it may read the version that ada made
+
+
+@pytest.mark.parametrize("stored", [True, False], ids=["token of the catalog", "token of the file"])
+def test_a_token_under_the_name_of_a_revoked_one_inherits_nothing(
+    in_process: Callable[..., Served], registry: LocalRegistry, *, stored: bool
+) -> None:
+    """Neither blobs that were uploaded, nor bytes that have arrived, nor versions that requests made."""
+    file = Path("tokens").absolute()
+
+    def client() -> str:
+        if stored:
+            return registry.create_token("ci", role="writer").secret
+        made = new_token("ci", "writer")
+        file.write_text(f"{new_token('root', 'admin').token.line}\n{made.token.line}\n")
+        return made.secret
+
+    file.write_text(new_token("root", "admin").token.line + "\n")
+    secret = client()
+    server = in_process(ServerSettings(token_file=TokenFile(str(file), lambda _warning: None)))
+    first = Served(server.url, server.process, server.log, secret)
+    claimed, partial, committed = b"claimed by the first", b"half of it arrived", b"of the first version"
+    assert put(first, claimed).status_code == 200
+    assert patch(first, partial, partial[:4], 0).status_code == 200
+    assert put(first, committed).status_code == 200
+    key = {"Idempotency-Key": "1"}
+    made = first.post("/models/classifier/versions", artifact(committed), headers=key)
+    assert made.status_code == 200
+    assert first.post("/models/classifier/versions", artifact(committed), headers=key).json() == made.json()
+    if stored:
+        registry.revoke_token("ci")
+    second = Served(server.url, server.process, server.log, client())
+    assert first.get("/whoami").status_code == 401
+    assert second.get("/whoami").json()["name"] == "ci"
+    assert missing(second, claimed) == [digest_of(claimed)]
+    assert commit(second, claimed).status_code == 409
+    assert offset_of(second, partial) == 0
+    assert patch(second, partial, partial[4:], 4).status_code == 409
+    again = second.post("/models/classifier/versions", artifact(committed), headers=key)
+    assert (again.status_code, again.json()["version"]) == (200, 2)
 
 
 def test_sizes_and_offsets_that_lie_give_nothing(team: Team, store: Path) -> None:
@@ -258,6 +301,45 @@ def test_one_caller_cannot_take_all_places_for_uploads(team: Team, monkeypatch: 
     while UPLOADS.active:
         pass
     assert put(eve, b"y", model="eve%2Fnet").status_code == 200
+
+
+def test_questions_about_a_busy_upload_hold_no_thread(team: Team, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more of them than threads, and another client is served."""
+    waiting: list[float] = []
+    over = Event()
+
+    async def held(seconds: float) -> None:
+        waiting.append(seconds)
+        while not over.is_set():
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(blobs, "sleep", held)
+    eve, data, count = team["eve"], b"0123456789", 50
+    path = f"/models/eve%2Fnet/blobs/{digest_of(data)}"
+    head = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {eve.secret}\r\n"
+    with ExitStack() as opened:
+
+        def send(text: str) -> socket.socket:
+            connection = opened.enter_context(socket.create_connection(("127.0.0.1", eve.port), timeout=30))
+            connection.sendall(text.encode())
+            return connection
+
+        patch(eve, data, data[:4], 0, model="eve%2Fnet")
+        send(f"PATCH {path} {head}Upload-Offset: 4\r\nUpload-Length: 10\r\nContent-Length: 6\r\n\r\n4")
+        while not UPLOADS.active:
+            pass
+        asking = [send(f"HEAD {path} {head}\r\n") for _ in range(count)]
+        while len(waiting) < count:
+            pass
+        refused = patch(eve, data, data[4:], 4, model="eve%2Fnet")
+        assert (refused.status_code, refused.json()["details"]) == (409, {"offset": 0})
+        assert put(team["bob"], b"y").status_code == 200
+        over.set()
+        for connection in asking:
+            assert b"upload-offset: 0\r\n" in connection.recv(65536).lower()
+    while UPLOADS.active:
+        pass
+    assert offset_of(eve, data, "eve%2Fnet") == 4
 
 
 def test_a_version_whose_blob_counted_as_present_is_deleted_and_collected(

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 import threading
@@ -17,10 +18,13 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.domain.address import Address
+from mreg.domain.password import Password
 from mreg.domain.token_command import TokenCommand
 from mreg.errors import BadInput, MregError, Unavailable
 from mreg.profile import credentials
 from mreg.profile.load import load_profile
+from mreg.profile.logins import SavedLogin, save_login
 from mreg.registry.remote import RemoteRegistry
 from tests.conftest import Done, Mreg
 from tests.serving import Serving, serving
@@ -72,7 +76,12 @@ def test_a_token_is_saved_after_a_check_and_used_until_logout(
     secret = served.secrets["ada"]
     assert typed("mreg_other", "login", served.url).code == 8
     done = typed(f"  {secret}\r\n", "login", f"{served.url}/")
-    assert (done.code, done.err) == (0, f"the token is saved in {saved()}\n")
+    assert (done.code, done.err) == (
+        0,
+        f"commands still use the profile local here; to use this server in this shell:\n"
+        f"  export MREG_SERVER={served.url}\n"
+        f"or by default:\n  mreg profile add team --server {served.url}\n  mreg profile use team\n",
+    )
     assert done.out == (
         "name\trole\tserver\tmodels\texpires\tversion\tsource\n"
         f"ada\tadmin\t{served.url}\t\t\t{mreg.__version__}\t{saved()}\n"
@@ -313,7 +322,9 @@ def test_logout_tells_which_servers_have_tokens(served: Serving, typed: Typed, c
     done = command("logout", "https://models.example")
     assert done.err.endswith(f"there are tokens for {served.url}\n")
     done = command("logout")
-    assert (done.code, done.err) == (2, "error: the profile local has no server\n  name it: mreg login https://HOST\n")
+    assert (done.code, done.err) == (
+        2, f"error: the profile local has no server\n  name it: mreg logout {served.url}\n"
+    )  # fmt: skip
     assert command("logout", served.url, "--all").code == 2
     assert command("logout", "--all", "-q").out == f"{served.url}\n"
     assert command("logout", "--all", "--json").out == "[]\n"
@@ -321,7 +332,166 @@ def test_logout_tells_which_servers_have_tokens(served: Serving, typed: Typed, c
 
 def test_whoami_needs_a_server(command: Mreg) -> None:
     done = command("whoami")
-    assert (done.code, done.err.splitlines()[0]) == (2, "error: the profile local has no server")
+    assert (done.code, done.err) == (
+        2,
+        "error: the profile local has no server\n  log in to a server: mreg login https://HOST\n"
+        "  or name a profile with a server: --profile NAME\n"
+        "  your name in the audit trail here: mreg profile show\n",
+    )
+    log_in("https://models.example/mreg")
+    command_line = "  export MREG_SERVER=https://models.example/mreg"
+    assert command("whoami").err.splitlines()[1:3] == [
+        "  you are logged in to https://models.example/mreg; to use it:", command_line
+    ]  # fmt: skip
+    log_in("https://other.example")
+    assert command("whoami").err.splitlines()[1:3] == [
+        "  you are logged in to https://models.example/mreg, https://other.example; to use https://models.example/mreg:",
+        command_line,
+    ]
+    saved().write_text("damaged")
+    assert command("whoami").err.splitlines()[1] == "  log in to a server: mreg login https://HOST"
+
+
+# After a login
+
+
+def log_in(url: str) -> None:
+    address = Address.parse(url)
+    login = SavedLogin(origin=address.origin, server=url, name="ada", token=Password("mreg_saved"))
+    save_login(login, os.environ)
+
+
+STEPS = {
+    "nothing": ({}, "", "", ["export MREG_SERVER=URL"], ["mreg profile add team --server URL", "mreg profile use team"]),
+    "another profile": ({}, "profiles:\n  team: {catalog: /c.db}", "", ["export MREG_SERVER=URL"], ["mreg profile add HOST --server URL", "mreg profile use HOST"]),
+    "its profile": ({}, "profiles: {prod: {server: 'URL/'}}", "", ["export MREG_SERVER=URL"], ["mreg profile use prod"]),
+    "its profile by default": ({}, "default: prod\nprofiles: {prod: {server: 'URL/'}}", "", [], []),
+    "its variable": ({"MREG_SERVER": "URL"}, "", "", [], []),
+    "another server": ({"MREG_SERVER": "https://other.example"}, "", "", ["export MREG_SERVER=URL"], []),
+    "a catalog": ({"MREG_CATALOG": "/c.db"}, "", "", ["unset MREG_CATALOG", "export MREG_SERVER=URL"], []),
+    "a store": ({"MREG_CATALOG": "/c.db", "MREG_ARTIFACTS": "/a"}, "", "", ["unset MREG_CATALOG MREG_ARTIFACTS", "export MREG_SERVER=URL"], []),
+    "a profile of a variable": ({"MREG_PROFILE": "local"}, "", "", ["export MREG_SERVER=URL"], []),
+    "a project": ({}, "", "catalog: .mreg/c.db", ["export MREG_SERVER=URL"], []),
+    "a project with the server": ({}, "", "server: URL", [], []),
+    "a bad project": ({}, "", "catalog: /c.db", [], []),
+}  # fmt: skip
+
+
+def run_line(line: str, command: Mreg, patch: pytest.MonkeyPatch) -> None:
+    """Do what a shell does with a line of a hint."""
+    first, *words = shlex.split(line)
+    if first == "mreg":
+        assert command(*words).code == 0
+    elif first == "unset":
+        for name in words:
+            patch.delenv(name)
+    else:
+        assert first == "export"
+        name, _, value = words[0].partition("=")
+        patch.setenv(name, value)
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_a_login_tells_how_to_use_the_server_unless_it_is_used(
+    case: str, served: Serving, typed: Typed, monkeypatch: pytest.MonkeyPatch, command: Mreg
+) -> None:
+    variables, file, project, shell, default = STEPS[case]
+    host = served.url.partition("://")[2].replace(":", "-")
+
+    def filled(text: str) -> str:
+        return text.replace("URL", served.url).replace("HOST", host)
+
+    user_file(filled(file))
+    if project:
+        Path("mreg.yaml").write_text(filled(f"{project}\n"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, filled(value))
+    done = typed(served.secrets["ada"], "login", served.url)
+    assert done.code == 0, done
+    notes = done.err.splitlines()
+    assert [note.strip() for note in notes if note.startswith("  ")] == [filled(step) for step in (*shell, *default)]
+    assert bool(shell) == any(note.endswith("to use this server in this shell:") for note in notes)
+    assert bool(default) == ("or by default:" in notes)
+    assert any("commands fail here: " in note for note in notes) == (case == "a bad project")
+    assert typed(served.secrets["ada"], "login", served.url, "-q").err == ""
+    for steps in (shell, default):
+        with pytest.MonkeyPatch.context() as patch:
+            for step in steps:
+                run_line(filled(step), command, patch)
+            if steps:
+                assert command("whoami", "-q").out == "ada\n"
+
+
+def test_a_login_with_a_profile_of_another_server_is_refused(served: Serving, command: Mreg) -> None:
+    user_file("profiles: {team: {server: 'https://models.example'}}")
+    done = command("login", served.url, "--profile", "team")
+    assert (done.code, done.err) == (
+        2,
+        f"error: the profile team has the server https://models.example, and the URL is {served.url}\n"
+        f"  leave one of them out: mreg login {served.url}\n",
+    )
+    done = command("login", served.url, "--profile", "local")
+    assert done.err.startswith("error: the profile local has no server, and the URL is ")
+    done = command("login", served.url, "--profile", "prod")
+    assert (done.code, done.err) == (
+        4, f"error: profile 'prod' not found\n  mreg profile add prod --server {served.url}\n"
+    )  # fmt: skip
+    assert not saved().exists()
+
+
+def test_the_empty_registry_of_the_machine_names_the_servers(command: Mreg, model_file: Path) -> None:
+    log_in("https://models.example")
+    note = (
+        "the registry of this machine has no models; you are logged in to https://models.example; to use it:\n"
+        "  export MREG_SERVER=https://models.example\n"
+    )
+    for words in (["list"], ["search"], ["show", "churn"], ["list", "--json"]):
+        assert command(*words).err.count(note) == 1, words
+    assert command("list", "-q").err == ""
+    assert command("list", "--profile", "local").err == ""  # named
+    done = command("push", model_file, "--name", "churn")
+    assert (done.code, done.err.count(note)) == (0, 1)
+    assert note not in command("list").err + command("show", "none").err
+    assert command("delete", "churn", "--yes", "--force").code == 0
+    assert note in command("list").err
+
+
+NO_SERVER = "error: MREG_TOKEN is set, and no server is named\n"
+
+
+def test_a_token_without_a_server_is_not_ignored(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_TOKEN", "mreg_x")
+    done = command("list")
+    other = "  or use the registry of this machine: --profile local\n"
+    assert (done.code, done.err) == (2, f"{NO_SERVER}  name the server: export MREG_SERVER=https://HOST\n{other}")
+    log_in("https://models.example")
+    way = "  you are logged in to https://models.example; to use it:\n  export MREG_SERVER=https://models.example\n"
+    assert command("list").err == f"{NO_SERVER}{way}{other}"
+    with pytest.raises(BadInput, match="MREG_TOKEN is set, and no server is named"):
+        mreg.open_registry()
+    assert not Path(os.environ["HOME"], ".local/share/mreg/catalog.db").exists()
+    for words in (["profile", "show"], ["profile", "list"], ["list", "--profile", "local"]):
+        assert command(*words).code == 0, words
+    monkeypatch.setenv("MREG_PROFILE", "local")
+    assert command("list").code == 0
+    monkeypatch.delenv("MREG_PROFILE")
+    user_file("default: local\n")
+    assert command("list").code == 0
+    user_file("")
+    monkeypatch.setenv("MREG_CATALOG", os.path.abspath("c.db"))
+    assert command("list").code == 0
+    monkeypatch.delenv("MREG_CATALOG")
+    Path("mreg.yaml").write_text("catalog: .mreg/c.db\n")
+    assert command("list").code == 0
+
+
+def test_a_token_argument_without_a_server_is_refused() -> None:
+    for named in ({}, {"profile": "local"}, {"catalog": os.path.abspath("c.db")}):
+        with pytest.raises(
+            BadInput, match=r"a token is given, and no server: the profile local has the catalog "
+        ) as caught:
+            mreg.open_registry(token="mreg_x", **named)  # type: ignore[arg-type]
+        assert caught.value.hint == "give the URL of the server, too: server='https://HOST'; or leave the token out"
 
 
 def test_a_project_can_name_a_server_after_login(served: Serving, typed: Typed, command: Mreg) -> None:
@@ -402,16 +572,25 @@ def test_a_profile_with_a_server_is_added_shown_and_checked(
 ) -> None:
     done = command("profile", "add", "team", "--server", f"{served.url}/", "--model", "churn")
     assert (done.code, f"for this server yet: mreg login {served.url}\n" in done.err) == (0, True), done
+    refused = command("profile", "add", "both", "--server", served.url, "--artifacts", "/x")
+    assert (refused.code, refused.err) == (
+        2,
+        "error: --server and --artifacts exclude each other\n"
+        "  leave one of them out: a server has its own catalog and artifacts\n",
+    )
     file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
     assert done.out == (
         "key\tvalue\torigin\n"
         f"name\tteam\t--profile\nserver\t{served.url}\t{file}, line 3\nmodel\tchurn\t{file}, line 4\n"
+        "token\tnone\t\n"
     )
     shown = json.loads(command("profile", "show", "team", "--json").out)
     assert (shown["server"], shown["catalog"], shown["artifacts"]) == (served.url, None, None)
     done = command("profile", "check", "team")
     assert (done.code, "accept the token" in done.out) == (8, True)
     monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    assert command("profile", "show", "team").out.splitlines()[-1] == "token\tnot shown\tMREG_TOKEN"
+    assert json.loads(command("profile", "show", "team", "--json").out)["origins"]["token"] == "MREG_TOKEN"
     done = command("profile", "check", "team", "--json")
     names = [check["name"] for check in json.loads(done.out)]
     assert names[:5] == ["reach the server", "server latency", "accept the token", "version of the server", "clocks"]
@@ -433,6 +612,69 @@ def test_completion_with_a_server_offers_words_and_never_fails(
     for variables in ({"MREG_TOKEN": "mreg_x"}, {"MREG_SERVER": "http://127.0.0.1:1"}, {"MREG_TOKEN": ""}):
         done = process(env={**os.environ, **line, **variables})
         assert (done.out, done.err) == ("", "")
+
+
+def test_a_check_without_the_role_says_what_was_not_checked(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    monkeypatch.setenv("MREG_TOKEN", command("token", "create", "viewer", "-q").out.strip())
+    done = command("profile", "check")
+    assert (done.code, done.err) == (
+        0,
+        f"the catalog and the artifact store of the server were not checked: {served.url} refused the request: "
+        "viewer has role reader; this needs role admin\n",
+    )
+    assert "lacks" not in done.out
+    assert [line.split("\t")[0] for line in done.out.splitlines()] == [
+        "check", "reach the server", "server latency", "accept the token", "version of the server", "clocks",
+    ]  # fmt: skip
+
+
+def test_revoking_the_own_token_must_be_confirmed(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    for name in ("lead", "other"):
+        secret = command("token", "create", name, "--role", "admin", "-q").out.strip()
+        if name == "lead":
+            own = secret
+    monkeypatch.setenv("MREG_TOKEN", own)
+    done = command("token", "revoke", "lead")
+    assert (done.code, done.err) == (
+        2,
+        f"error: confirmation required: revoke your own token lead for {served.url}?\n"
+        "  not a terminal: add --yes to confirm\n",
+    )
+    assert command("token", "revoke", "other").code == 0
+    again = command("token", "revoke", "other")
+    assert again.code == 4
+    assert again.err.startswith("error: token 'other' is revoked already, since ")
+    assert again.err.endswith("\n  create another one with its name: mreg token create other\n")
+    assert command("token", "revoke", "lead", "--yes").code == 0
+    assert command("list").code == 8
+
+
+def test_the_source_of_the_token_is_shown_to_people(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    done = typed(served.secrets["ada"], "login", served.url, "--format", "table")
+    assert done.out.strip() == f"ada, role admin, {served.url}, token saved in {saved()}"
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ben"])
+    assert command("whoami", "--format", "table").out.strip() == f"ben, role admin, {served.url}, token from MREG_TOKEN"
+    done = command("logout", "--format", "table")
+    assert (done.out.strip(), done.err) == (f"removed the token for {served.url}", "MREG_TOKEN is still set\n")
+    assert command("logout", "--all", "--format", "table").out.strip() == "no tokens are saved"
+
+
+def test_a_profile_shows_that_a_token_has_no_server(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_TOKEN", "mreg_x")
+    assert command("profile", "show").err == "commands fail here: MREG_TOKEN is set, and no server is named\n"
+    assert command("profile", "show", "local").err == ""
 
 
 # The token command
@@ -470,6 +712,8 @@ def test_a_token_command_that_prints_no_token_is_an_error(
     with pytest.raises(kind) as caught:
         run_command(*words)
     assert message in caught.value.message
+    if words == ("true",):
+        assert caught.value.hint == "run it by hand: it must print the token to standard output"
     assert "config.yaml, line 3" in caught.value.message
     assert "mreg_" not in caught.value.message
 

@@ -163,7 +163,7 @@ def test_a_catalog_without_artifacts_is_an_error_with_the_next_step(
     assert (done.code, done.err) == (
         2,
         "error: MREG_CATALOG: artifacts is required for this catalog\n"
-        "  name the artifact store: --artifacts PLACE, or artifacts: PLACE in the profile\n",
+        "  name the artifact store: export MREG_ARTIFACTS=PLACE\n",
     )
 
 

@@ -87,7 +87,7 @@ def test_a_server_and_a_store_override_each_other_as_a_whole(
         (f"{{server: '{URL}', catalog: /c.db}}", {}, {}, "FILE, line 2: server and catalog exclude each other"),
         (f"{{server: '{URL}', artifacts: /a}}", {}, {}, "FILE, line 2: server and artifacts exclude each other"),
         ("{}", {"MREG_SERVER": URL, "MREG_CATALOG": "/c"}, {}, "MREG_SERVER: server and catalog exclude each other"),
-        ("{}", {}, {"server": URL, "artifacts": "/a"}, "flag: server and artifacts exclude each other"),
+        ("{}", {}, {"server": URL, "artifacts": "/a"}, "argument: server and artifacts exclude each other"),
         ("{server: models.example}", {}, {}, "FILE, line 2: the URL of the server has no scheme"),
         ("{server: ''}", {}, {}, "FILE, line 2: the URL of the server has no scheme"),
         ("{server: [a]}", {}, {}, "FILE, line 2: server must be a string"),
@@ -96,13 +96,13 @@ def test_a_server_and_a_store_override_each_other_as_a_whole(
         (f"{{server: '{URL}', token: mreg_x}}", {}, {}, "FILE, line 2: a token is not written in a profile"),
         (f"{{server: '{URL}', token_command: pass mreg}}", {}, {}, "FILE, line 2: token_command must be a list of 1 to 100 words"),
         (f"{{server: '{URL}', token_command: []}}", {}, {}, "FILE, line 2: token_command must be a list of 1 to 100 words"),
-        (f"{{server: '{URL}', token_command: ['']}}", {}, {}, "FILE, line 2: token_command has an invalid word"),
+        (f"{{server: '{URL}', token_command: ['']}}", {}, {}, "FILE, line 2: token_command has an empty or invalid word"),
         (f"{{server: '{URL}', token_command: [[a]]}}", {}, {}, "FILE, line 2: a word of token_command must be a string"),
         (f"{{server: '{URL}', token_comand: [a]}}", {}, {}, "FILE, line 2: unknown key 'token_comand'"),
         ("{token_command: [a]}", {"MREG_SERVER": URL}, {}, "FILE, line 2: a token_command needs a server"),
         ("{}", {"MREG_SERVER": URL, "MREG_TOKEN": "a b"}, {}, "MREG_TOKEN contains a character that cannot be part of a token"),
         ("{}", {"MREG_SERVER": "http://10.0.0.1"}, {}, "MREG_SERVER: http://10.0.0.1 has no TLS: the token and all data would be sent unencrypted"),
-        ("{}", {}, {"server": URL, "token": ""}, "token has no token"),
+        ("{}", {}, {"server": URL, "token": ""}, "the argument token has no token"),
     ],
 )  # fmt: skip
 def test_a_server_that_is_not_valid_is_refused_with_its_place(
@@ -114,7 +114,7 @@ def test_a_server_that_is_not_valid_is_refused_with_its_place(
     with pytest.raises(BadProfile) as caught:
         load_profile(profile="team", **arguments)  # type: ignore[arg-type]
     assert caught.value.message == message.replace("FILE", str(file))
-    assert caught.value.hint or "must be a string" in message or "invalid word" in message
+    assert caught.value.hint or "must be a string" in message
     assert "hunter2" not in caught.value.hint + caught.value.message
 
 
@@ -132,6 +132,51 @@ def test_without_tls_a_server_needs_a_login_that_allows_it() -> None:
     for other in ("http://models.example", "http://models.example:8001", "http://other.example:8000"):
         with pytest.raises(BadProfile, match="has no TLS"):
             load_profile(server=other)
+
+
+OVERRIDES = [
+    # profiles, mreg.yaml, variables, the profile that is named -> what is used, and what uses it
+    ("team: {server: 'https://a.example'}", "", {"MREG_SERVER": URL}, "team", URL, "MREG_SERVER", "unset MREG_SERVER"),
+    ("team: {server: 'https://a.example'}", "", {"MREG_CATALOG": "/c.db"}, "team", "/c.db", "MREG_CATALOG", "unset MREG_CATALOG"),
+    ("team: {catalog: /b.db}", "", {"MREG_SERVER": URL}, "team", URL, "MREG_SERVER", "unset MREG_SERVER"),
+    ("team: {catalog: /b.db}", "", {"MREG_CATALOG": "/c.db"}, "team", "/c.db", "MREG_CATALOG", "unset MREG_CATALOG"),
+    ("team: {catalog: /b.db}", "", {"MREG_ARTIFACTS": "/x/a"}, "team", "/x/a", "MREG_ARTIFACTS", "unset MREG_ARTIFACTS"),
+    ("team: {catalog: /b.db}", "catalog: .mreg/c.db", {}, "team", "HERE/.mreg/c.db", "HERE/mreg.yaml, line 1", ""),
+    ("", "", {"MREG_SERVER": URL}, "local", URL, "MREG_SERVER", "unset MREG_SERVER"),
+    # nothing that the user named is set aside
+    (f"team: {{server: '{URL}'}}", "", {"MREG_SERVER": URL}, "team", "", "", ""),
+    ("team: {catalog: /c.db}", "", {"MREG_CATALOG": "/c.db"}, "team", "", "", ""),
+    ("team: {cache: 1GB}", "", {"MREG_SERVER": URL}, "team", "", "", ""),
+    ("team: {server: 'https://a.example'}", "", {"MREG_SERVER": URL, "MREG_PROFILE": "team"}, None, "", "", ""),
+    ("", "", {"MREG_SERVER": URL}, None, "", "", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("own", "project", "variables", "named", "place", "origin", "way"), OVERRIDES)
+def test_what_overrides_a_profile_that_the_user_named_is_told(
+    own: str,
+    project: str,
+    variables: dict[str, str],
+    named: str | None,
+    place: str,
+    origin: str,
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    user_file(f"profiles:\n  {own}\n" if own else "")
+    if project:
+        Path("mreg.yaml").write_text(project)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    notices: list[str] = []
+    load_profile(profile=named, notice=notices.append)
+    place, origin = place.replace("HERE", os.getcwd()), origin.replace("HERE", os.getcwd())
+    way = way and f"; to use the profile's: {way}"
+    expected = f"{origin} overrides the registry of the profile {named}: {place} is used{way}"
+    assert notices == ([expected] if place else [])
+    notices.clear()
+    load_profile(profile=named, server="https://b.example", notice=notices.append)
+    assert notices == []
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"])
@@ -166,10 +211,37 @@ TOKENS = [
     ("project", {"MREG_TOKEN": SECRET, "MREG_SERVER": URL}, False, False, True, SECRET),
     ("project", {"MREG_TOKEN": SECRET, "MREG_CATALOG": "/x/c.db"}, False, False, None, ""),
     # a project file, and a profile of the user for the same origin
-    ("project and profile", {"MREG_TOKEN": SECRET}, False, False, True, SECRET),
+    ("project and default", {"MREG_TOKEN": SECRET}, False, False, True, SECRET),
+    ("project and default", {"MREG_TOKEN": SECRET}, True, False, True, SECRET),
+    ("project and profile", {}, False, False, True, ""),
+    ("project and profile", {"MREG_TOKEN": SECRET}, False, False, False, ""),
+    ("project and profile", {"MREG_TOKEN": SECRET}, True, False, True, ""),
+    ("project and profile", {"MREG_TOKEN": SECRET}, False, True, True, SECRET),
+    ("project and profile", {"MREG_TOKEN": SECRET, "MREG_SERVER": f"{URL}/mreg"}, False, False, True, SECRET),
     ("project and other profile", {"MREG_TOKEN": SECRET}, False, False, False, ""),
     ("project and other profile", {"MREG_TOKEN": SECRET}, True, False, True, ""),
+    # a project file that selects a profile of the user
+    ("selected", {}, False, False, True, ""),
+    ("selected", {"MREG_TOKEN": SECRET}, False, False, False, ""),
+    ("selected", {"MREG_TOKEN": SECRET}, True, False, True, ""),
+    ("selected", {"MREG_TOKEN": SECRET}, False, True, True, SECRET),
+    ("selected", {"MREG_TOKEN": SECRET, "MREG_TRUST_PROJECT": "yes"}, False, False, True, SECRET),
+    ("selected", {"MREG_TOKEN": SECRET, "MREG_PROFILE": "other"}, False, False, True, SECRET),
+    ("selected", {"MREG_TOKEN": SECRET, "MREG_SERVER": URL}, False, False, True, SECRET),
+    ("selected default", {"MREG_TOKEN": SECRET}, False, False, True, SECRET),
+    ("selected with a command", {"MREG_TOKEN": SECRET}, False, False, True, ""),
 ]  # fmt: skip
+
+OWN = {
+    "profile": f"profiles: {{other: {{server: '{URL}'}}}}",
+    "project and default": f"default: other\nprofiles: {{other: {{server: '{URL}/mreg'}}}}",
+    "project and profile": f"profiles: {{other: {{server: '{URL}/mreg'}}}}",
+    "project and other profile": "default: other\nprofiles: {other: {server: 'https://own.example'}}",
+    "selected": f"default: mine\nprofiles: {{other: {{server: '{URL}'}}, mine: {{server: 'https://own.example'}}}}",
+    "selected default": f"default: other\nprofiles: {{other: {{server: '{URL}'}}}}",
+    "selected with a command": f"profiles: {{other: {{server: '{URL}', token_command: [pass, mreg]}}}}",
+}
+"""The profile file, by who names the server."""
 
 
 @pytest.mark.parametrize(("named_by", "variables", "logged_in", "trusted", "used", "token"), TOKENS)
@@ -182,10 +254,11 @@ def test_mreg_token_goes_only_to_a_server_that_the_user_named(
     token: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    own = {"profile": URL, "project and profile": f"{URL}/mreg", "project and other profile": "https://own.example"}
-    user_file(f"profiles:\n  other: {{server: '{own[named_by]}'}}\n" if named_by in own else "")
+    user_file(OWN.get(named_by, ""))
     if "project" in named_by:
         Path("mreg.yaml").write_text(f"server: {URL}\n")
+    if "selected" in named_by:
+        Path("mreg.yaml").write_text("profile: other\n")
     if trusted:
         trust_folder()
     if logged_in:
@@ -204,14 +277,22 @@ def test_mreg_token_goes_only_to_a_server_that_the_user_named(
     if used is False:
         with pytest.raises(BadProfile) as caught:
             load()
-        place = Path("mreg.yaml").resolve()
+        place, folder = Path("mreg.yaml").resolve(), os.getcwd()
+        unknown = named_by in ("project", "project and other profile")
         assert caught.value.message == (
             f"{place}, line 1: the project file sets server to {URL}, and you have not logged in to it"
+            if unknown
+            else f"{place}, line 1: MREG_TOKEN is not sent to {URL}, which only the project file chooses"
         )
-        assert caught.value.hint == f"mreg login {URL}"
+        assert caught.value.hint == (
+            f"mreg login {URL}\nor trust the folder: mreg trust {folder}; for one command: --trust-project\n"
+            f"or name the server yourself: export MREG_SERVER={URL}"
+        )
+        assert not notices
         return
     profile = load()
-    assert (profile.server, profile.token.reveal()) == (URL if used else "", token)
+    server = URL if named_by == "argument" else variables.get("MREG_SERVER", URL)
+    assert (profile.server, profile.token.reveal()) == (server if used else "", token)
     assert SECRET not in repr(profile) + str(profile.to_dict()) + "".join(notices)
     ignored = bool(used and variables.get("MREG_TOKEN") and not token)
     assert [f"MREG_TOKEN is not sent to {URL}" in note for note in notices] == [True] * ignored
@@ -258,7 +339,7 @@ def test_hooks_do_not_run_for_a_server_and_the_profile_says_so() -> None:
     assert notices == ["the hooks of the profile team do not run: the server runs the hooks of its profile"]
     # and not for a store that another source names either
     assert load_profile(profile="team", catalog="/x/c.db", notice=notices.append).hooks == ()
-    assert notices[1:] == ["the hooks of the profile team do not run: the catalog or the artifacts come from flag"]
+    assert notices[1:] == ["the hooks of the profile team do not run: the catalog or the artifacts come from argument"]
 
 
 def test_trust_is_for_the_server_that_the_file_names(command: Mreg) -> None:

@@ -17,6 +17,7 @@ import mreg
 from mreg.catalog import tokens as stored_tokens
 from mreg.catalog.tokens import TokenWriter
 from mreg.domain.scope import ModelScope
+from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput, NotAllowed, NotFound, OutsideScope
 from mreg.registry.local import LocalRegistry
 from mreg.registry.tokens import SECRET, covers, digest_of, new_token
@@ -196,7 +197,7 @@ def test_a_time_without_a_zone_is_local_time(command: Mreg) -> None:
 MISTAKES = [
     (["token", "revoke", "gon"], 4, "token 'gon' not found", "mreg token list"),
     (["token", "revoke", "deployy"], 4, "token 'deployy' not found", "did you mean deploy?"),
-    (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token list"),
+    (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token create gone"),
     (["token", "create", "ci"], 7, "token 'ci' already exists", "mreg token revoke ci"),
     (["token", "create", "a b"], 2, "invalid token name 'a b'", "use a word"),
     (["token", "create", "x", "--role", "writr"], 2, "invalid role 'writr'", "did you mean writer?"),
@@ -304,7 +305,8 @@ def test_a_scope_covers_another_with_all_of_its_patterns() -> None:
 
 def managing(registry: LocalRegistry, models: tuple[str, ...] = (), expires: datetime | None = None) -> LocalRegistry:
     """Return the registry for a client with a token of its own."""
-    return registry.managing_tokens_for(new_token("own", Role.ADMIN, models, expires).token)
+    own = new_token("own", Role.ADMIN, models, expires).token
+    return registry.acting_as(own.name, scope=own.scope, client=own)
 
 
 def test_a_client_creates_tokens_that_permit_no_more_than_its_own(registry: LocalRegistry) -> None:
@@ -316,18 +318,52 @@ def test_a_client_creates_tokens_that_permit_no_more_than_its_own(registry: Loca
         assert caught.value.message == (
             f"cannot create a token for the models '{shown}': your own token is limited to 'team-a/*,x'"
         )
-        assert caught.value.hint == "limit it too: mreg token create more --models 'team-a/*,x'"
-    assert limited.create_token("less", models="team-a/b").token.models == ("team-a/b",)
-    assert limited.create_token("same", models=("x", "team-a/*")).token.models == ("x", "team-a/*")
-    assert [token.name for token in registry.tokens()] == ["less", "same"]
+        assert caught.value.hint == "limit it too: mreg token create own/more --models 'team-a/*,x'"
+    assert limited.create_token("own/less", models="team-a/b").token.models == ("team-a/b",)
+    assert limited.create_token("own/same", models=("x", "team-a/*")).token.models == ("x", "team-a/*")
+    assert [token.name for token in registry.tokens()] == ["own/less", "own/same"]
+
+
+def test_a_limited_client_names_its_tokens_below_its_own_name(registry: LocalRegistry) -> None:
+    """So it acts under the name of nobody else, whether that is a token, an approver, or a user without a token."""
+    limited = managing(registry, ("team-a/*",))
+    for name in ("ada", "own", "own/", "Own/ci", "own\uff0fci", "ow\uff4e/ci", "other/ci"):
+        with pytest.raises(OutsideScope) as caught:
+            limited.create_token(name, models="team-a/*")
+        assert caught.value.message == (
+            f"cannot create the token '{name}': your own token is limited to 'team-a/*', so the names of tokens that "
+            "you create begin with own/"
+        )
+        assert caught.value.hint == f"mreg token create own/{name}"
+    for name in ("own/ci", "own/ci/nightly", "own/own/"):
+        assert limited.create_token(name, models="team-a/*").token.name == name
+    assert managing(registry).create_token("ada").token.name == "ada"  # not limited to models
+
+
+SPELLINGS = ("CI", "cI", "\uff43\uff49", "c\u2170", "ci\ufe0f", "c\u034fi", "ci\u3164")
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_name_of_a_token_has_one_spelling(registry: LocalRegistry, *, revoked: bool) -> None:
+    registry.create_token("ci")
+    if revoked:
+        registry.revoke_token("ci")
+    for name in SPELLINGS:
+        with pytest.raises(AlreadyExists) as caught:
+            registry.create_token(name)
+        assert caught.value.message == f"token {quoted(name)} already exists as 'ci'"
+        assert caught.value.hint == "choose a name that differs in more than case and Unicode form"
+    for name in ("ci2", "c-i", "c\u0456"):  # a letter of another script
+        assert registry.create_token(name).stored
+    if revoked:
+        assert registry.create_token("ci").stored
 
 
 def test_the_scope_of_a_registry_limits_the_tokens_of_a_registry_without_a_client(registry: LocalRegistry) -> None:
     limited = registry.acting_as("ada", scope=ModelScope(("team-a/*",)))
     with pytest.raises(OutsideScope):
         limited.create_token("more")
-    assert limited.create_token("ci", models="team-a/*").stored
-    assert limited.managing_tokens_for(new_token("own").token).create_token("all").token.models == ()
+    assert limited.create_token("ada/ci", models="team-a/*").stored
 
 
 def test_a_client_creates_tokens_that_expire_no_later_than_its_own(registry: LocalRegistry) -> None:

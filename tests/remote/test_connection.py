@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -209,11 +210,6 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
         "{url} refused the request: ci has role reader; this needs role writer",
         "ask an administrator of the server for a token with that role",
     ),
-    "a route that the server does not have": (
-        problem("no_such_route", "404 Not Found", "path not found"),
-        "{url} does not have this operation (GET /models): it runs another release of mreg",
-        "operator of the server: upgrade mreg",
-    ),
     "a client that is too old": (
         problem("client_too_old", "400 Bad Request", "this server needs a client with API version 3 or later"),
         "{url}: this server needs a client with API version 3 or later",
@@ -317,6 +313,35 @@ def test_each_wrong_answer_has_its_message_and_next_step(fake: Serve, case: str)
     assert error.message.isprintable()
 
 
+def test_a_path_that_no_server_of_mreg_has_is_named(fake: Serve) -> None:
+    server = fake(problem("no_such_route", "404 Not Found", "path not found"))
+    error = failure(f"{server.url}/wrong")
+    assert error.message == f"no mreg server at {server.url}/wrong: there is one at this host, but not with this path"
+    assert error.hint == (
+        f"check the path of the URL: it is {server.url}, or {server.url}/PATH if the server runs with --root-path /PATH"
+    )
+    assert [request.split(b" ")[1] for request in server.requests] == [b"/wrong/models", b"/wrong/version"]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_the_url_of_an_html_page_is_not_one_of_a_server(fake: Serve, status: str) -> None:
+    server = fake(answer(HTML, status, "text/html; charset=utf-8"))
+    assert failure(f"{server.url}/docs").message.startswith(
+        f"no mreg server at {server.url}/docs: there is one at this"
+    )
+
+
+def test_a_route_that_an_older_server_lacks_is_named(fake: Serve) -> None:
+    missing = problem("method_not_allowed", "405 Method Not Allowed", "POST is not allowed for this path")
+    for version in (answer(), answer(HTML, "502 Bad Gateway", "text/html", api=None)):
+        server = fake(missing, version)
+        error = failure(server.url, "POST")
+        assert (
+            error.message
+            == f"{server.url} does not have this operation (POST /models): it runs another release of mreg"
+        )
+
+
 CODES: dict[str, tuple[type[errors.MregError], str]] = {
     "bad_input": (errors.BadInput, ""),
     "not_found": (errors.NotFound, ""),
@@ -352,17 +377,123 @@ def test_a_damaged_problem_is_still_an_error(fake: Serve, document: str) -> None
     assert isinstance(failure(server.url), errors.MregError)
 
 
-def test_a_large_answer_is_not_read(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(responses, "JSON_LIMIT", 1 << 20)
-    monkeypatch.setattr(responses.Response.json, "__defaults__", (1 << 20,))
+def _flood(start: bytes, more: bytes) -> Callable[[socket.socket], None]:
+    """Send an answer without an end."""
 
-    def flood(client: socket.socket) -> None:
-        client.sendall(answer(b"", length=1 << 40))
+    def send(client: socket.socket) -> None:
+        client.sendall(start)
         while True:
-            client.sendall(b" " * 65536)
+            client.sendall(more)
 
-    server = fake(flood)
-    assert failure(server.url).message.endswith("it is larger than 1.05 MB")
+    return send
+
+
+CHUNKED = (
+    b"HTTP/1.1 200 OK\r\nMreg-Api: 1\r\nContent-Type: application/vnd.mreg+json\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+LARGE: dict[str, tuple[Callable[[socket.socket], None], str]] = {
+    "a length that is too large": (cut(answer(b"", length=40_000_001)), "it is larger than 40 MB"),
+    "a body without an end": (_flood(CHUNKED, b"10000\r\n" + b" " * 65536 + b"\r\n"), "it is larger than 40 MB"),
+    "a problem without an end": (
+        _flood(CHUNKED.replace(b"200", b"409").replace(b"vnd.mreg", b"problem"), b"10000\r\n" + b" " * 65536 + b"\r\n"),
+        "it is larger than 8 MB",
+    ),
+    "empty lists": (cut(answer(b'{"result": [' + b"[]," * 500_000 + b"1]}")), "it has too many values"),
+    "keys": (cut(answer(b'{"result": {' + b'"":1,' * 500_000 + b'"":1}}')), "it has too many values"),
+    "endless extensions of chunks": (
+        _flood(CHUNKED, b"1;" + b"x" * 4000 + b"\r\n{\r\n"),
+        "the lines before its chunks are too long",
+    ),
+    "an endless extension": (_flood(CHUNKED + b"1;", b"x" * 65536), "was cut off"),
+    "endless trailers": (_flood(CHUNKED + b"0\r\n", b"X: y\r\n" * 1000), "too many trailers"),
+    "a length with a sign": (cut(CHUNKED + b"+2\r\n{}\r\n0\r\n\r\n"), "a chunk has no length"),
+    "a length of many digits": (cut(CHUNKED + b"0" * 17 + b"2\r\n{}\r\n0\r\n\r\n"), "a chunk has no length"),
+    "endless interim responses": (
+        _flood(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+        "got more than 20 interim responses",
+    ),
+    "endless early hints": (
+        _flood(b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 1000),
+        "got more than 20 interim responses",
+    ),
+    "an interim response without an end": (
+        _flood(b"HTTP/1.1 100 Continue\r\n", b"X: y\r\n" * 1000),
+        "got more than 100 headers",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_an_answer_without_an_end_is_given_up_in_little_memory(fake: Serve, case: str) -> None:
+    sent, why = LARGE[case]
+    server = fake(sent)
+    tracemalloc.start()
+    try:
+        error = failure(server.url)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert server.url in error.message
+    assert error.message.endswith(why)
+    assert peak < 200 << 20
+
+
+def test_a_large_document_takes_little_memory(fake: Serve) -> None:
+    body = (
+        b'{"result": ["' + b"x" * 30_000_000 + '\U0001f600"]}'.encode()
+    )  # four bytes in memory for each of its letters
+    server = fake(answer(body))
+    del body
+    tracemalloc.start()
+    try:
+        with Connection(server.url) as connection:
+            opened = connection.call("GET", "/models")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(opened.result[0]) == 30_000_001
+    assert opened.size < 10
+    assert peak < 300 << 20
+
+
+def test_a_document_in_the_smallest_chunks_is_read(fake: Serve) -> None:
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in OK)
+    with Connection(fake(CHUNKED + chunks + b"0\r\n\r\n").url) as connection:
+        assert connection.call("GET", "/models").result == 1
+
+
+def test_interim_responses_are_skipped(fake: Serve) -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"
+    server = fake(interim * 10 + answer())
+    with Connection(server.url) as connection:
+        for _ in range(2):
+            assert connection.call("GET", "/models").result == 1
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize("part", ["interim responses", "headers", "the line of a chunk", "a problem"])
+def test_an_answer_that_arrives_slowly_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(responses, "JSON_SECONDS", 0.2)
+    start, more = {
+        "interim responses": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        "headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        "the line of a chunk": (CHUNKED + b"1;", b"x"),
+        "a problem": (answer(b"", "409 Conflict", "application/problem+json", length=10_000), b" "),
+    }[part]
+    ended = threading.Event()
+
+    def drip(client: socket.socket) -> None:
+        client.sendall(start)
+        while not ended.wait(0.05):
+            client.sendall(more)
+
+    server = fake(drip)
+    with counted_pauses(), Connection(server.url) as connection, pytest.raises(errors.Unavailable) as caught:
+        connection.request("GET", "/models", silence=0.1, repeatable=False).json()
+    ended.set()
+    assert "in time" in caught.value.message
 
 
 # Retries

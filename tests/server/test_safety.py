@@ -499,3 +499,28 @@ def test_a_server_that_is_told_to_stop_ends_well(serve: Serve) -> None:
     assert server.get("/models").status_code == 200
     assert server.stop() == 0
     assert "Traceback" not in server.log.read_text()
+
+
+LISTEN = {
+    ("192.0.2.1", 0, ""): "choose an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all: mreg serve --host ADDRESS",
+    ("models.invalid", 0, ""): "write an IP address of this machine: mreg serve --host ADDRESS",
+    ("127.0.0.1", 8001, "taken"): "choose another port: mreg serve --port NEXT",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("host", "port", "taken"), LISTEN)
+def test_an_address_that_cannot_be_used_has_the_hint_for_its_cause(host: str, port: int, taken: str) -> None:
+    from mreg.server.run import _listen
+
+    with socket.socket() as other:
+        if taken:
+            other.bind((host, 0))
+            other.listen()
+            port = other.getsockname()[1]
+        token = Token(name="a", role=Role.READER, digest=new_token("a").token.digest)
+        settings = ServerSettings(host=host, port=port, tokens=(token,), hosts=("models.example",))
+        with pytest.raises(mreg.Unavailable) as caught:
+            _listen(settings, 5)
+    assert caught.value.message.startswith(f"cannot listen on '{host}', port {port}: ")
+    following = port + 1 if port < 65535 else 8000
+    assert caught.value.hint == LISTEN[host, port if not taken else 8001, taken].replace("NEXT", str(following))

@@ -457,7 +457,7 @@ def test_tokens_of_other_models_are_not_shown_or_changed(site: Site) -> None:
     for models in ([], ["*"], ["team-*"], ["zz-hidden/*"], ["team-a/*", "team-b/*"]):
         body = {"name": "wider", "role": "reader", "models": models}
         assert site.ask("limited", "POST", "/tokens", Asked(json=body), "").status_code == 403
-    body = {"name": "narrower", "role": "admin", "models": ["team-a/churn"]}
+    body = {"name": "limited/narrower", "role": "admin", "models": ["team-a/churn"]}
     assert site.ask("limited", "POST", "/tokens", Asked(json=body), "").status_code == 200
     assert len(site.world.whole.tokens()) == 4
 

@@ -16,7 +16,7 @@ from mreg.errors import BadInput, NotFound, Unavailable
 from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role, Token
 from mreg.server import tokens
-from mreg.server.tokens import FILE_BYTES, LINE_HINT, TOKENS_LIMIT, TokenFile, find_token, parse_tokens
+from mreg.server.tokens import FILE_BYTES, LINE_HINT, REPEATED_HINT, TOKENS_LIMIT, TokenFile, find_token, parse_tokens
 
 DIGESTS = ["sha256:" + f"{number:064x}" for number in range(3)]
 MAKE = "mreg token create NAME --role writer --line -q >> FILE"
@@ -52,8 +52,8 @@ BAD_LINES = {
     f"a owner {DIGESTS[0]}": ("F, line 1: invalid role", LINE_HINT),
     f"a reader {DIGESTS[0]}\nb {DIGESTS[1]} reader": ("F, line 2: invalid role", LINE_HINT),
     "a reader mreg_secret": ("F, line 1: invalid digest", LINE_HINT),
-    f"a reader {DIGESTS[0]};a writer {DIGESTS[1]}": ("F: repeated name", ""),
-    f"a reader {DIGESTS[0]};b writer {DIGESTS[0]}": ("F: repeated digest", ""),
+    f"a reader {DIGESTS[0]};a writer {DIGESTS[1]}": ("F: repeated name", REPEATED_HINT),
+    f"a reader {DIGESTS[0]};b writer {DIGESTS[0]}": ("F: repeated digest", REPEATED_HINT),
 }
 
 

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from mreg.domain.digest import Digest
 from mreg.errors import BadInput
-from mreg.wire.batches import decode_batch, decode_digests, encode_batch, encode_digests
+from mreg.remote.blobs import BATCH_BLOBS
+from mreg.wire.batches import BLOBS_LIMIT, decode_batch, decode_digests, encode_batch, encode_digests
 
 ONE = "0" * 64
 
@@ -54,3 +55,13 @@ def test_digests_come_back_as_they_were_written(contents: list[bytes]) -> None:
 def test_other_digests_are_refused(text: str) -> None:
     with pytest.raises(BadInput, match="invalid digests"):
         decode_digests(text)
+
+
+def test_a_batch_has_a_limited_number_of_blobs() -> None:
+    line = f"{'0' * 64} 0\n".encode()
+    assert len(decode_batch(line * BLOBS_LIMIT + b"\n")) == 1
+    with pytest.raises(BadInput) as caught:
+        decode_batch(line * (BLOBS_LIMIT + 1) + b"\n")
+    assert caught.value.message == "too many blobs in one request: 1,001; the maximum is 1,000"
+    assert caught.value.hint == "send the others in further requests"
+    assert BATCH_BLOBS <= BLOBS_LIMIT  # those of mreg's own client, in this and earlier releases

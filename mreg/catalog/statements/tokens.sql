@@ -7,6 +7,9 @@ SELECT * FROM tokens WHERE revoked_at IS NULL ORDER BY created_at, name LIMIT :r
 -- name: by_name
 SELECT * FROM tokens WHERE name = :name ORDER BY revoked_at IS NULL DESC, revoked_at DESC LIMIT 1
 
+-- name: names
+SELECT DISTINCT name FROM tokens ORDER BY name
+
 -- name: any
 SELECT 1 AS found FROM tokens LIMIT 1
 

@@ -30,11 +30,21 @@ def _login(login: Login) -> Rendering:
     words = [login.name, f"role {login.role}", login.server]
     words += [f"models {models}"] if models else []
     words += [f"token expires {login.expires.astimezone():%Y-%m-%d}"] if login.expires else []
+    words += [f"token {_SOURCES.get(login.source, f'saved in {login.source}')}"] if login.source else []
     return one_line(columns, row, ", ".join(words))
 
 
+_SOURCES = {"MREG_TOKEN": "from MREG_TOKEN", "token_command": "from the token_command", "keyring": "in the keyring"}
+"""Where a token comes from; see `Login.source`."""
+
+
 def _logouts(removed: Sequence[Logout]) -> Rendering:
-    return rendering_of(Table(columns=("server",), rows=tuple((logout.server,) for logout in removed)))
+    rows = tuple((logout.server,) for logout in removed)
+    tokens = "the token" if len(rows) == 1 else "the tokens"
+    sentence = (
+        f"removed {tokens} for {', '.join(logout.server for logout in removed)}" if rows else "no tokens are saved"
+    )
+    return Rendering(tables=(), flat=Table(columns=("server",), rows=rows), summary=sentence)
 
 
 VIEWS = (

@@ -13,6 +13,9 @@ def _profile(profile: Profile) -> Rendering:
         for key in ("name", *KEYS)
         if getattr(profile, key)
     ]
+    if "token" in profile.origins:
+        source = profile.origins["token"]
+        rows.append(("token", "not shown" if source else "none", Toned(source, "dim")))
     return rendering_of(Table(columns=("key", "value", "origin"), rows=tuple(rows)))
 
 

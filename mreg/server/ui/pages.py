@@ -32,6 +32,7 @@ from mreg.server.parameters import (
     other_version,
     whole_model,
 )
+from mreg.server.problems import for_client
 from mreg.server.ui.graph import lineage_graph
 from mreg.server.ui.listing import entries, metric_order, model_row, page_range, version_table
 from mreg.server.ui.responses import PageRoute, asset_response, links_of, page
@@ -175,7 +176,7 @@ def version_page(request: Request, version: Version, registry: RegistryOf) -> Re
         graph=lineage_graph(registry.lineage(found.reference), links_of(request)),
         events=timeline(events, links_of(request), found.model_name),
         more_events=events.more,
-        problems=problems,
+        problems=[for_client(request, error) for error in problems],
     )
 
 

@@ -57,7 +57,8 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except MregError as error:
-                return error_page(request, problems.error_response(request, error), hint=error.hint)
+                hint = problems.for_client(request, error).hint
+                return error_page(request, problems.error_response(request, error), hint=hint)
             except RequestValidationError as error:
                 return error_page(request, problems.validation_response(request, error), hint=PAGE_HINT)
             except problems.Refused as error:
