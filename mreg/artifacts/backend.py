@@ -215,6 +215,20 @@ class BlobBackend(abc.ABC):
         """How uploads are verified, and what the store lacks for it, as texts; both empty for a folder."""
         return "", ""
 
+    def repair(self, key: str, *, taken: bool = False) -> str:
+        """Return the hint for a blob that is damaged or missing.
+
+        Args:
+            taken: Whether something that is not a blob is in its place.
+        """
+        if taken:
+            return f"remove {self.place}/{key}, then push the model again"
+        there = self.stat(key) is not None
+        first = f"remove {self.place}/{key}, then " if there else ""
+        if there and self.remote:  # the damage can be in transit
+            first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
+        return f"{first}push the model again from its source"
+
     def forget(self) -> None:  # noqa: B027
         """Forget the remembered traits of the store, so that they are probed again."""
 

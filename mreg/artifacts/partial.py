@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from mreg import files
 from mreg.artifacts.local import run_cleanup
 from mreg.domain.digest import Digest
-from mreg.errors import Unavailable
+from mreg.errors import MregError, Unavailable
 
 TRIES = 50
 """Maximum number of paths that a pull tries."""
@@ -20,8 +20,23 @@ TRIES = 50
 KEEP_BYTES = 8 << 20
 """From this size, the bytes of an interrupted pull are kept."""
 
+RESUME = "repeat the command to resume: the bytes that arrived are kept"
+
 _ENDING = re.compile(r"[0-9a-f]{12}(?:[0-9a-f]{4}|-wal|-shm|-journal)?")
 """Suffix of the names: random digits or the start of a digest; earlier versions left the log files of a database."""
+
+
+def is_interruption(error: BaseException) -> bool:
+    """Return whether an error interrupted a transfer that can continue: a lost connection, Ctrl-C or SIGTERM."""
+    return isinstance(error, Unavailable) or not isinstance(error, Exception)
+
+
+def say_resumable(error: BaseException) -> None:
+    """Add to an error that repeating the command resumes: to the hint, or as a note of another exception."""
+    if isinstance(error, MregError):
+        error.hint = f"{error.hint}\n{RESUME}".lstrip()
+    else:
+        error.add_note(RESUME)
 
 
 def is_plain(info: os.stat_result) -> bool:
@@ -123,12 +138,11 @@ def partial(
             raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), made.path)
         yield made
     except BaseException as error:
-        cut = isinstance(error, Unavailable) or not isinstance(error, Exception)
-        if not (resumable and cut and size_of(made.path) >= KEEP_BYTES):
+        if not (resumable and is_interruption(error) and size_of(made.path) >= KEEP_BYTES):
             made.release()
             run_cleanup(lambda: remove(made.path))
-        elif isinstance(error, Unavailable):
-            error.hint = f"{error.hint}\nrepeat the command to resume: the bytes that arrived are kept".lstrip()
+        else:
+            say_resumable(error)
         raise
     finally:
         made.close()

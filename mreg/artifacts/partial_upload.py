@@ -173,7 +173,8 @@ class Arrived:
 
     Attributes:
         offset: Number of bytes from which it can be continued.
-        busy: Whether a request holds more bytes, such as one that was interrupted on the client's side.
+        busy: Whether a request holds as many bytes and can have more, such as one that was interrupted on the client's
+            side.
     """
 
     offset: int
@@ -184,7 +185,7 @@ def arrived(files: SupportsResuming, uploader: Uploader, digest: Digest) -> Arri
     """Return how much of an upload of a caller has arrived, without waiting."""
     found = [files.left(uploader.unfinished(digest, number)) for number in range(AT_ONCE)]
     free = max((size for size, busy in found if not busy), default=0)
-    return Arrived(offset=free, busy=any(size > free for size, _ in found))
+    return Arrived(offset=free, busy=any(busy and size >= free for size, busy in found))
 
 
 def _taken(files: SupportsResuming, uploader: Uploader, digest: Digest, start: int) -> ResumableFile | None:

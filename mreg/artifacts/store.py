@@ -349,9 +349,7 @@ class ArtifactStore:
                 raise missing_folder(self.missing) from error
             raise missing(request.digest, self._backend.place) from error
         except Corrupt as error:  # the path is taken, so that pushing again is not enough
-            error.hint = (
-                error.hint or f"remove {self._backend.place}/{blob_key(request.digest)}, then push the model again"
-            )
+            error.hint = error.hint or self._backend.repair(blob_key(request.digest), taken=True)
             raise
         with closing(stream):
             yield stream
@@ -475,13 +473,8 @@ class ArtifactStore:
             yield
         except Corrupt as error:
             if "digest" in error.details and not error.hint:
-                key = blob_key(Digest.parse(str(error.details["digest"])))
                 with suppress(MregError):
-                    there = self._backend.stat(key) is not None
-                    first = f"remove {self._backend.place}/{key}, then " if there else ""
-                    if there and self._backend.remote:  # the damage can be in transit
-                        first = f"repeat the command, since bytes can change in transit; if it fails again, {first}"
-                    error.hint = f"{first}push the model again from its source"
+                    error.hint = self._backend.repair(blob_key(Digest.parse(str(error.details["digest"]))))
             raise
 
     def pull(

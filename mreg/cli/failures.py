@@ -14,7 +14,7 @@ import typer
 from mreg import errors, streams
 from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
-from mreg.domain.text import printable, quoted
+from mreg.domain.text import printable, quoted, shell_word
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -54,10 +54,10 @@ def report(error: BaseException, invocation: Invocation) -> int:
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # ends the terminal's line with ^C
-        _say("interrupted; nothing was left half done", "", "interrupted", invocation)
+        _say("interrupted; nothing was left half done", _notes(error), "interrupted", invocation)
         return INTERRUPTED
     if isinstance(error, Terminated):
-        _say("terminated; nothing was left half done", "", "terminated", invocation)
+        _say("terminated; nothing was left half done", _notes(error), "terminated", invocation)
         return TERMINATED
     if invocation.debug:
         import traceback
@@ -65,7 +65,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
         streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
         message = error.message + invocation.source_of_model(error)
-        hint = "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
+        hint = _token_hint(error, invocation) or "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
         _say(message, hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
@@ -78,14 +78,30 @@ def report(error: BaseException, invocation: Invocation) -> int:
     return _unknown(error, invocation)
 
 
-def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
-    """Return which variable names the place of an error, or has the refused token (default: empty)."""
-    profile = invocation.opened_profile
-    if profile is not None and profile.server and error.details.get("status") == 401:
-        from mreg.profile.credentials import source_of_token
+def _notes(error: BaseException) -> str:
+    return "\n".join(getattr(error, "__notes__", ()))
 
-        source = source_of_token(profile)
-        return f"the token comes from {source}" if source else "or set the token: export MREG_TOKEN=..."
+
+def _token_hint(error: errors.MregError, invocation: Invocation) -> str:
+    """Return the hint for a server that refused the token of the profile, which depends on its source."""
+    profile = invocation.opened_profile
+    if profile is None or not profile.server or error.details.get("status") != 401:
+        return ""
+    if not error.hint.startswith("mreg login "):  # the command knows better, or a proxy refused the request
+        return ""
+    if profile.token:
+        return "replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN"
+    if profile.token_command is not None:
+        command = " ".join(map(shell_word, profile.token_command.words))
+        return f"check the token that the token_command prints ({profile.token_command.place}): {command}"
+    from mreg.profile.credentials import source_of_token
+
+    return error.hint if source_of_token(profile) else f"{error.hint}\nor set the token: export MREG_TOKEN=..."
+
+
+def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
+    """Return which variable names the place of an error (default: empty)."""
+    profile = invocation.opened_profile
     if profile is None or not isinstance(error, (errors.Unavailable, errors.Corrupt)):
         return ""
     origins = profile.origins

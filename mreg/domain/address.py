@@ -112,6 +112,11 @@ class Address:
         """Whether the request cannot be read on the network: by TLS, or because it stays on this machine."""
         return self.scheme == "https" or self.is_loopback
 
+    def other_scheme(self) -> str:
+        """Return the URL with the other scheme; a port that is not the usual one of this scheme stays."""
+        scheme = "https" if self.scheme == "http" else "http"
+        return f"{scheme}://{self.authority}{self.path}"
+
     def __str__(self) -> str:
         return f"{self.origin}{self.path}"
 

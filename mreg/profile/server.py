@@ -167,9 +167,12 @@ def _check_server(address: Address, place: str, sources: Sources) -> None:
             server=str(address),
         )
     if not address.is_protected and not (login and login.insecure):
+        token = "" if sources.alone else sources.variables.get(TOKEN_VARIABLE, "")
+        piped = f"printenv {TOKEN_VARIABLE} | " if token else ""
         raise BadProfile(
             f"{place}: {address} has no TLS: the token and all data would be sent unencrypted",
-            hint=f"use https://{address.host}, or allow it for this server: mreg login {address} --insecure",
+            hint=f"use {address.other_scheme()}\n"
+            f"or allow it for this server once, in a network that you trust: {piped}mreg login {address} --insecure",
         )
 
 

@@ -50,7 +50,9 @@ class IdempotentRequest:
         version = reader.version_by_id(found.version_id)
         if version is None:
             raise Conflict(
-                "the version that was made with this idempotency key was deleted", hint="use a new key to make another"
+                "the version that was made with this idempotency key was deleted, or renamed to a model that you "
+                "cannot see",
+                hint="use a new key to make another",
             )
         return version
 

@@ -186,11 +186,11 @@ def model_now(reader: Reader, model: RegisteredModel) -> RegisteredModel:
 
 @contextmanager
 def naming_version(reference: VersionRef | None) -> Iterator[None]:
-    """Add the version, if it is known, to the message and details of a `Corrupt` error."""
+    """Add the version, if it is known, to the message and details of a `Corrupt` error, unless a server added it."""
     try:
         yield
     except Corrupt as error:
-        if reference is None:
+        if reference is None or "reference" in error.details:
             raise
         raise type(error)(
             f"{reference}: {error.message}", hint=error.hint, **{**error.details, "reference": str(reference)}

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
 from mreg.domain.model import ModelStage, ModelVersion
@@ -23,6 +24,7 @@ from mreg.registry.session import Transfers
 from mreg.remote.references import model_path, reference_text, version_path
 
 if TYPE_CHECKING:
+    from mreg.artifacts.cache import BlobCache
     from mreg.artifacts.store import ArtifactStore
     from mreg.domain.metadata import VersionMetadata
     from mreg.domain.model import Source
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mreg.registry.environments import TrainingEnvironment
     from mreg.registry.outgoing import Outgoing, Sent
     from mreg.registry.remote_session import RemoteSession
+    from mreg.remote.blobs import HttpBlobs
     from mreg.results.files import LocalArtifact, Pulled, PushPlan, StoredFile
     from mreg.results.upkeep import CopyVerification
 
@@ -78,7 +81,8 @@ def push(
         experiment_id=experiment_id,
         format=format,
     )
-    transfers = _transfers(session, lambda: _store(session, target))
+    blobs = functools.cache(lambda: _blobs(session, target))
+    transfers = _transfers(session, lambda: _store(blobs()))
     target = target_model(transfers, path, name)
     stage = ModelStage.parse(stage) if isinstance(stage, str) else stage
     made_from = as_reference(parent) if parent is not None else None
@@ -91,7 +95,8 @@ def push(
     if made_from is not None:
         find_version(session, made_from)
     store = transfers.artifacts()
-    sent = outgoing.send(transfers, store, progress=progress)
+    with _resumable(blobs()):
+        sent = outgoing.send(transfers, store, progress=progress)
     body = _new_version(outgoing, sent, given, stage=stage, parent=made_from, existing=existing)
     return _commit(session, target, body, lambda: outgoing.put(store, progress=progress))
 
@@ -172,7 +177,7 @@ def plan_push(
     """See `mreg.Registry.plan_push`."""
     from mreg.registry.outgoing import Choice, existing_only, new_model_note, planned, target_model
 
-    transfers = _transfers(session, lambda: _store(session, target))
+    transfers = _transfers(session, lambda: _store(_blobs(session, target)))
     target = target_model(transfers, path, name)
     existing = existing_only(transfers, existing)
     try:
@@ -291,7 +296,8 @@ def _resolve(session: RemoteSession, reference: Reference) -> ModelVersion:
 
 def _of_version(session: RemoteSession, version: ModelVersion) -> Transfers:
     """Return what moves the bytes of a version to this machine."""
-    return _transfers(session, lambda: _store(session, version.model_name, as_reference(version)))
+    blobs = functools.cache(lambda: _blobs(session, version.model_name, as_reference(version)))
+    return _transfers(session, lambda: _store(blobs(), cache_for_pulls(session.profile, session.notice)))
 
 
 def _transfers(session: RemoteSession, store: Callable[[], ArtifactStore]) -> Transfers:
@@ -304,11 +310,27 @@ def _transfers(session: RemoteSession, store: Callable[[], ArtifactStore]) -> Tr
     )
 
 
-def _store(session: RemoteSession, model: ModelName, version: VersionRef | None = None) -> ArtifactStore:
+def _store(blobs: HttpBlobs, cache: BlobCache | None = None) -> ArtifactStore:
     from mreg.artifacts.store import ArtifactStore
+
+    return ArtifactStore(blobs, cache)
+
+
+def _blobs(session: RemoteSession, model: ModelName, version: VersionRef | None = None) -> HttpBlobs:
     from mreg.remote.blobs import HttpBlobs
     from mreg.remote.direct import Direct
 
-    cache = cache_for_pulls(session.profile, session.notice) if version is not None else None
-    direct = Direct(session.connection, session.notice)
-    return ArtifactStore(HttpBlobs(session.connection, model, version, direct), cache)
+    return HttpBlobs(session.connection, model, version, Direct(session.connection, session.notice))
+
+
+@contextmanager
+def _resumable(blobs: HttpBlobs) -> Iterator[None]:
+    """Add to the error of an interrupted push that repeating the command resumes, if the server keeps bytes."""
+    try:
+        yield
+    except BaseException as error:
+        from mreg.artifacts.partial import KEEP_BYTES, is_interruption, say_resumable
+
+        if is_interruption(error) and blobs.sent_bytes >= KEEP_BYTES:
+            say_resumable(error)
+        raise

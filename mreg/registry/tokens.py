@@ -123,7 +123,8 @@ def _limited(session: Session, token: Token) -> Token:
         raise OutsideScope(
             f"cannot create the token {quoted(token.name)}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}, so the names of tokens that you create begin with {owner}/",
-            hint=f"mreg token create {_name_below(owner, token.name)}",
+            hint=f"mreg token create {_name_below(owner, token.name)} --role {token.role} "
+            f"--models {quoted(patterns_text(token.models))}",
         )
     if own is None or own.expires is None:
         return token

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, ContinuedUpload, Unfinished
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import Digest, digest_of_key
+from mreg.domain.text import shell_word
 from mreg.errors import BadInput, BlobsMissing, Conflict, MregError, NotAllowed, NotFound, Unavailable
 from mreg.remote.problems import unexpected_answer
 from mreg.remote.references import model_path, version_path
 from mreg.wire.batches import encode_batch, encode_digests
+from mreg.wire.errors import OPERATOR
 from mreg.wire.protocol import DIRECT_BYTES
 
 if TYPE_CHECKING:
@@ -70,6 +72,9 @@ class HttpBlobs(BlobBackend):
         model: The model of a new version whose blobs are sent.
         version: The version whose blobs can be read (default: none).
         direct: Requests to the object store of the server (default: all bytes go through the server).
+
+    Attributes:
+        sent_bytes: Number of bytes that the server has received and keeps, also if the push is interrupted.
     """
 
     remote = True
@@ -82,10 +87,16 @@ class HttpBlobs(BlobBackend):
         self._model = model
         self._version = version
         self._direct = direct
+        self.sent_bytes = 0
 
     @property
     def url(self) -> str:
         return str(self._connection.address)
+
+    def repair(self, key: str, *, taken: bool = False) -> str:  # noqa: ARG002  only the server knows its blobs
+        command = f"mreg verify {shell_word(str(self._version))}" if self._version is not None else "mreg verify"
+        first = "" if taken else "repeat the command, since bytes can change in transit\n"
+        return f"{first}{OPERATOR}{command}"
 
     # Writing
 
@@ -120,6 +131,7 @@ class HttpBlobs(BlobBackend):
         path, headers = model_path(self._model, "blobs"), {"Content-Type": BYTES}
         with self._connection.request("POST", path, body=encode_batch(blobs), headers=headers, repeatable=True) as sent:
             sent.json()
+        self.sent_bytes += sum(map(len, blobs.values()))
 
     def missing_of(self, blobs: dict[Digest, int]) -> set[Digest]:
         """Return those of the blobs, by their sizes, that must be sent before a version can have them."""
@@ -134,6 +146,7 @@ class HttpBlobs(BlobBackend):
         path = model_path(self._model, "blobs", str(digest))
         with self._connection.request("PUT", path, body=data, headers={"Content-Type": BYTES}, repeatable=True) as sent:
             sent.json()
+        self.sent_bytes += len(data)
 
     def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
         """See `mreg.artifacts.backend.SupportsContinuing`."""
@@ -224,6 +237,7 @@ class _Upload(ContinuedUpload):
         self._digest, self._size = digest, size
         self._piece = FIRST_PIECE
         self.start = self._offset()
+        blobs.sent_bytes += self.start
 
     def _offset(self) -> int:
         """Return the number of bytes that the server has."""
@@ -258,6 +272,7 @@ class _Upload(ContinuedUpload):
                 failures = 0 if arrived > offset else failures + 1
             if failures == ATTEMPTS:
                 raise unexpected_answer(200, self._blobs.url, "it does not accept the bytes that are sent")
+            self._blobs.sent_bytes += arrived - offset
             advance(arrived - offset)
             offset = arrived
         return True

@@ -320,9 +320,10 @@ class Connection:
                     "the token contains characters that cannot be part of a token", hint=f"mreg login {self.address}"
                 )
             if self.address.scheme == "http" and not self.address.is_loopback and not self._insecure:
+                allow = f"mreg login {self.address} --insecure"
                 raise BadInput(
                     f"the token is not sent to {self.address} without TLS",
-                    hint=f"use https, or in a trusted network: mreg login --insecure {self.address}",
+                    hint=f"use {self.address.other_scheme()}, or in a network that you trust: {allow}",
                 )
             found["Authorization"] = f"Bearer {token}"
         return found

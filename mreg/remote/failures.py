@@ -42,12 +42,12 @@ def transport_error(error: Exception, address: Address, proxy: Proxy | None) -> 
     if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
         return Unavailable(
             f"{address} closed the connection without a response",
-            hint=f"try again; if it never responds, try {_other_scheme(address)}",
+            hint=f"try again; if it never responds, try {address.other_scheme()}",
         )
     if isinstance(error, http.client.BadStatusLine):
         line = str(error.args[0]) if error.args else ""
         if address.scheme == "http" and line.startswith(TLS_RECORD):
-            return Unavailable(f"{address} expects TLS", hint=f"use the URL {_other_scheme(address)}")
+            return Unavailable(f"{address} expects TLS", hint=f"use the URL {address.other_scheme()}")
         return Unavailable(f"{address} is not a web server: it answered {quoted(line)}", hint="check host and port")
     if isinstance(error, http.client.IncompleteRead):
         return Unavailable(f"the response from {address} was cut off", hint="try again")
@@ -86,7 +86,7 @@ def _tls_error(error: Exception, address: Address) -> Unavailable:
     if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"):
         return Unavailable(
             f"{address} does not speak TLS",
-            hint=f"check the port; a server without TLS has the URL {_other_scheme(address)}",
+            hint=f"check the port; a server without TLS has the URL {address.other_scheme()}",
         )
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Unavailable(
@@ -94,11 +94,3 @@ def _tls_error(error: Exception, address: Address) -> Unavailable:
         )
     words = reason.replace("_", " ").lower() or printable(str(error))
     return Unavailable(f"cannot reach {address}: TLS failed: {words}", hint="check the URL and the TLS of the server")
-
-
-def _other_scheme(address: Address) -> str:
-    """Return the URL of the same host with the other scheme; a port that is not the default stays."""
-    scheme = "https" if address.scheme == "http" else "http"
-    port = address.authority.rpartition("]")[2].partition(":")[2]
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{scheme}://{host}{f':{port}' if port else ''}{address.path}"

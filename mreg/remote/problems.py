@@ -11,7 +11,7 @@ from mreg.domain.address import Address
 from mreg.domain.text import printable, quoted
 from mreg.remote.documents import InvalidDocument
 from mreg.wire.envelope import decode_notices
-from mreg.wire.errors import error_class, make_error
+from mreg.wire.errors import error_class, make_error, operator_hint
 
 LOGIN = "mreg login {server}"
 
@@ -39,6 +39,10 @@ NO_ROUTE = ("no_such_route", "method_not_allowed")
 
 TEXT_SHOWN = 200
 
+MESSAGE_CHARACTERS = 10_000
+HINT_LINES = 10
+"""Maximum size of the message and of the hint of a server, and maximum number of lines of the hint."""
+
 
 def problem_error(
     status: int, document: Any, server: str, *, method: str = "", path: str = ""
@@ -52,8 +56,9 @@ def problem_error(
     """
     if not isinstance(document, dict):
         return unexpected_answer(status, server), ()
-    code, message = _text(document, "code"), _text(document, "detail")
-    hint = _text(document, "hint")
+    code, message = _text(document, "code"), _shown(_text(document, "detail"))
+    kind = _class_of_code(code, _text(document, "subcode"), status)
+    hint = _hint(_text(document, "hint"), kind)
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
     try:
@@ -63,9 +68,11 @@ def problem_error(
     if code == "no_token":
         return unknown_token(message, server), notices
     if code in ("role_too_low", "read_only"):
-        kind: type[errors.MregError] = errors.NotAllowed
         role_hint = "ask an administrator of the server for a token with that role" if code == "role_too_low" else ""
-        return kind(f"{server} refused the request: {message}", hint=role_hint, status=status, refused=code), notices
+        error = errors.NotAllowed(
+            f"{server} refused the request: {message}", hint=role_hint, status=status, refused=code
+        )
+        return error, notices
     if code in NO_ROUTE:
         return errors.Unavailable(
             f"{server} does not have this operation ({method} {path}): it runs another release of mreg",
@@ -75,11 +82,9 @@ def problem_error(
         ), notices
     if code == "client_too_old":
         return errors.Unavailable(f"{server}: {message}", hint=hint, status=status), notices
-    known = error_class(code, _text(document, "subcode"))
-    if known is not None and code != errors.MregError.code:
-        return make_error(known, message, hint, details), notices
-    kind = HTTP_CODES.get(code) or _class_of_status(status)
-    return make_error(kind, f"{server}: {message or code}", hint, {**details, "status": status}), notices
+    if _is_code_of_registry(code):
+        return make_error(kind, message, hint, details), notices
+    return make_error(kind, f"{server}: {message or _shown(code)}", hint, {**details, "status": status}), notices
 
 
 def unknown_token(message: str, server: str) -> errors.MregError:
@@ -171,6 +176,31 @@ def redirect_error(status: int, location: str, server: str) -> errors.MregError:
         status=status,
         location=location,
     )
+
+
+def _is_code_of_registry(code: str) -> bool:
+    return error_class(code) is not None and code != errors.MregError.code
+
+
+def _class_of_code(code: str, subcode: str, status: int) -> type[errors.MregError]:
+    known = error_class(code, subcode) if _is_code_of_registry(code) else HTTP_CODES.get(code)
+    return known or _class_of_status(status)
+
+
+def _shown(text: str) -> str:
+    """Return a text of the server for a message, shortened if it is very long."""
+    return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}..."
+
+
+def _hint(hint: str, kind: type[errors.MregError]) -> str:
+    """Return the hint of a server for its client.
+
+    Further lines are indented and spaces between words collapsed, so that no part looks like a line of mreg itself.
+    """
+    words = (" ".join(line.split()) for line in hint[:MESSAGE_CHARACTERS].splitlines())
+    hint = "\n  ".join([line for line in words if line][:HINT_LINES])
+    servers = issubclass(kind, errors.Corrupt | errors.Unavailable) and not issubclass(kind, errors.DamagedBundle)
+    return operator_hint(hint) if servers else hint
 
 
 def _class_of_status(status: int) -> type[errors.MregError]:

@@ -33,7 +33,7 @@ router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
 BLOBS_LIMIT = 10_000
 """Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""
 
-WAITS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.32)
+WAITS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
 """Seconds between looks at an upload whose last request was interrupted and holds it for a moment yet."""
 
 BYTES_BODY: dict[str, Any] = {

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from mreg.domain.model import ModelStage
+from mreg.wire.errors import FOR_CLIENTS, OPERATOR, operator_hint
 
 Options = Mapping[str, str]
 
@@ -173,11 +174,6 @@ _SHELL = re.compile(
 """Commands that are left after the translation."""
 
 _REQUEST_PATH = re.compile(r"((?<![^\s(])(?:DELETE|GET|PATCH|POST|PUT) )(/[a-z])")
-FOR_CLIENTS = ("try again", "ask for")
-"""Prefixes of hints that a client can follow although the server failed."""
-
-OPERATOR = "operator of the server: "
-"""Prefix of hints that a client cannot follow."""
 
 
 def http_hint(hint: str, *, server_failed: bool = False, prefix: str = "") -> str:
@@ -197,7 +193,7 @@ def _translated(hint: str, *, server_failed: bool) -> str:
     if not hint or hint.startswith(OPERATOR):
         return hint
     if server_failed and not hint.startswith(FOR_CLIENTS):
-        return f"{OPERATOR}{hint}"
+        return operator_hint(hint)
     for name, pattern in _COMMANDS.items():
         if f"mreg {name}" in hint:
             hint = pattern.sub(lambda match, name=name: _request(name, match), hint)  # type: ignore[misc]
@@ -212,9 +208,7 @@ def command_hint(hint: str, *, server_failed: bool = False) -> str:
     Args:
         server_failed: Whether only the operator can fix the error, unless the hint says to repeat or limit the request.
     """
-    if not server_failed or not hint or hint.startswith((OPERATOR, *FOR_CLIENTS)):
-        return hint
-    return f"{OPERATOR}{hint}"
+    return operator_hint(hint) if server_failed else hint
 
 
 def _request(name: str, match: re.Match[str]) -> str:

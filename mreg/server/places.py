@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.text import printable
 from mreg.results.tokens import Role
-from mreg.server.hints import OPERATOR
-from mreg.wire.errors import make_error
+from mreg.wire.errors import OPERATOR, make_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +31,10 @@ SEE_LOG = f"{OPERATOR}see the log"
 
 PATH = "a path of the server"
 
-_END = r"[^\s'\",;]*?(?=[:.)]*(?:[\s'\",;]|$))"
+_END = r"[^\s'\",;]*"
+_PUNCTUATION = ":.)"
+"""Characters at the end of a path that belong to the sentence."""
+
 _QUOTED = re.compile(r"'(?:~?/|[A-Za-z]:\\|[a-z][a-z0-9+.-]*://)[^']*'")
 _ANY = re.compile(rf"(?:\b[a-z][a-z0-9+.-]*://|(?<![\w.~:/*?-])~?/(?=\w)|\b[A-Za-z]:\\){_END}")
 _QUOTES = re.compile(r"('[^']*')")
@@ -49,7 +51,7 @@ class Places:
             (profile.catalog, "the catalog"),
             (tempfile.gettempdir(), "the temporary folder"),
             (os.path.expanduser("~"), "the home folder"),
-            (os.getcwd(), "the working folder"),
+            (_working_folder(), "the working folder"),
         )
         known: dict[str, str] = {}
         for place, word in named:
@@ -72,11 +74,11 @@ class Places:
         """
         if not failed:
             return "".join(part if part.startswith("'") else self._without_known(part) for part in _QUOTES.split(text))
-        return _ANY.sub(PATH, _QUOTED.sub(PATH, self._without_known(text)))
+        return _replace(_ANY, PATH, _QUOTED.sub(PATH, self._without_known(text)))
 
     def _without_known(self, text: str) -> str:
         for pattern, word in self._known:
-            text = pattern.sub(word, text)
+            text = _replace(pattern, word, text)
         return text
 
     def error(self, error: MregError, *, failed: bool) -> MregError:
@@ -108,6 +110,17 @@ class Places:
             message = self.hide(problem.message, failed=True)
             problems.append(replace(problem, message=message, hint=hint if hint == problem.hint else SEE_LOG))
         return replace(result, problems=tuple(problems))
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it was removed
+        return ""
+
+
+def _replace(pattern: re.Pattern[str], word: str, text: str) -> str:
+    return pattern.sub(lambda found: word + found[0][len(found[0].rstrip(_PUNCTUATION)) :], text)
 
 
 def sees_places(scope: Mapping[str, object] | Scope) -> bool:

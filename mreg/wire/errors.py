@@ -67,3 +67,15 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, dict):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     return value is None or isinstance(value, (str, int, float, bool))
+
+
+FOR_CLIENTS = ("try again", "ask for")
+"""Prefixes of hints that a client can follow although the server failed."""
+
+OPERATOR = "operator of the server: "
+"""Prefix of hints that a client cannot follow."""
+
+
+def operator_hint(hint: str) -> str:
+    """Return the hint of an error that only the operator of the server can fix; most name places of the server."""
+    return f"{OPERATOR}{hint}" if hint and not hint.startswith((OPERATOR, *FOR_CLIENTS)) else hint

@@ -141,6 +141,11 @@ def test_bytes_that_are_not_those_of_the_version_are_not_kept(liar: Liar, case: 
     liar.blob = FILES[case]
     error = pull(liar)
     assert isinstance(error, (mreg.Corrupt, mreg.Unavailable))
+    if isinstance(error, mreg.Corrupt):
+        assert error.message.startswith("m@1: the blob sha256:")
+        assert error.hint == (
+            "repeat the command, since bytes can change in transit\noperator of the server: mreg verify m@1"
+        )
 
 
 def _endless_headers(handler: BaseHTTPRequestHandler) -> None:

@@ -139,8 +139,20 @@ def test_where_the_token_comes_from_is_told(
     done = command("list")
     assert done.err == (
         f"error: {served.url} did not accept the request: unknown token\n"
-        f"  mreg login {served.url}\n  the token comes from MREG_TOKEN\n"
+        "  replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN\n"
     )
+    monkeypatch.delenv("MREG_TOKEN")
+    monkeypatch.setenv("ALL_THE_TOKENS", "mreg_wrong")
+    assert command("list").err.endswith(
+        f"  check the token that the token_command prints ({file}, line 3): printenv ALL_THE_TOKENS\n"
+    )
+    user_file(f"default: team\nprofiles:\n  team: {{server: '{served.url}'}}\n")
+    saved().write_text(saved().read_text().replace(served.secrets["ada"], "mreg_wrong"))
+    assert command("list").err.endswith(f"unknown token\n  mreg login {served.url}\n")
+    user_file(
+        f"default: team\nprofiles:\n  team: {{server: '{served.url}', token_command: [printenv, ALL_THE_TOKENS]}}\n"
+    )
+    monkeypatch.setenv("MREG_TOKEN", "mreg_wrong")
     monkeypatch.delenv("MREG_TOKEN")
     monkeypatch.delenv("ALL_THE_TOKENS")
     done = command("list")

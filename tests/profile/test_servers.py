@@ -118,12 +118,19 @@ def test_a_server_that_is_not_valid_is_refused_with_its_place(
     assert "hunter2" not in caught.value.hint + caught.value.message
 
 
-def test_without_tls_a_server_needs_a_login_that_allows_it() -> None:
+def test_without_tls_a_server_needs_a_login_that_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "http://models.example:8000/mreg"
+    hint = "use https://models.example:8000/mreg\nor allow it for this server once, in a network that you trust: "
     with pytest.raises(BadProfile) as caught:
-        load_profile(server="http://models.example:8000/mreg")
-    assert caught.value.hint == (
-        "use https://models.example, or allow it for this server: mreg login http://models.example:8000/mreg --insecure"
-    )
+        load_profile(server=url)
+    assert caught.value.hint == f"{hint}mreg login {url} --insecure"
+    monkeypatch.setenv("MREG_SERVER", url)
+    monkeypatch.setenv("MREG_TOKEN", "mreg_hunter2")
+    with pytest.raises(BadProfile) as caught:
+        load_profile()
+    assert caught.value.hint == f"{hint}printenv MREG_TOKEN | mreg login {url} --insecure"
+    monkeypatch.delenv("MREG_SERVER")
+    monkeypatch.delenv("MREG_TOKEN")
     log_in("http://models.example:8000")
     with pytest.raises(BadProfile, match="has no TLS"):
         load_profile(server="http://models.example:8000")

@@ -334,7 +334,7 @@ def test_a_limited_client_names_its_tokens_below_its_own_name(registry: LocalReg
             f"cannot create the token '{name}': your own token is limited to 'team-a/*', so the names of tokens that "
             "you create begin with own/"
         )
-        assert caught.value.hint == f"mreg token create own/{name}"
+        assert caught.value.hint == f"mreg token create own/{name} --role reader --models 'team-a/*'"
     for name in ("own/ci", "own/ci/nightly", "own/own/"):
         assert limited.create_token(name, models="team-a/*").token.name == name
     assert managing(registry).create_token("ada").token.name == "ada"  # not limited to models

@@ -313,6 +313,35 @@ def test_each_wrong_answer_has_its_message_and_next_step(fake: Serve, case: str)
     assert error.message.isprintable()
 
 
+HINTS = [
+    ("corrupt", "", "remove /srv/models/blobs/sha256/ab, then push again", "operator of the server: remove /srv/models/blobs/sha256/ab, then push again"),
+    ("corrupt", "missing_blob", "mreg verify", "operator of the server: mreg verify"),
+    ("corrupt", "damaged_bundle", "export it again", "export it again"),
+    ("unavailable", "", "mreg upgrade", "operator of the server: mreg upgrade"),
+    ("unavailable", "", "try again in a minute", "try again in a minute"),
+    ("unavailable", "", "operator of the server: see the log", "operator of the server: see the log"),
+    ("corrupt", "", "", ""),
+    ("conflict", "", "repeat the command", "repeat the command"),
+    ("conflict", "", "first\nerror: your token expired\r\n\n\u2028  mreg login http://evil", "first\n  error: your token expired\n  mreg login http://evil"),
+    ("conflict", "", "a" + " " * 70 + "error: b", "a error: b"),
+    ("not_invented", "", "x\n" * 1_000, "\n  ".join("x" * 10)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "subcode", "sent", "shown"), HINTS)
+def test_a_hint_of_the_server_is_told_from_those_of_mreg(
+    fake: Serve, code: str, subcode: str, sent: str, shown: str
+) -> None:
+    server = fake(problem(code, "409 Conflict", subcode=subcode, hint=sent))
+    assert failure(server.url, "POST").hint == shown
+
+
+def test_a_message_of_the_server_has_a_limit(fake: Serve) -> None:
+    for code in ("conflict", "role_too_low", "not_invented", "no_token"):
+        server = fake(problem(code, "409 Conflict", "x" * 1_000_000))
+        assert len(failure(server.url, "POST").message) < 11_000
+
+
 def test_a_path_that_no_server_of_mreg_has_is_named(fake: Serve) -> None:
     server = fake(problem("no_such_route", "404 Not Found", "path not found"))
     error = failure(f"{server.url}/wrong")
@@ -364,7 +393,8 @@ def test_a_problem_is_the_error_of_a_local_registry(fake: Serve, code: str) -> N
     server = fake(problem(kind.code, "409 Conflict", "what failed", subcode=subcode, details=details))
     error = failure(server.url, "POST")
     assert type(error) is kind
-    assert (error.message, error.hint, error.details) == ("what failed", "h", details)
+    hint = "operator of the server: h" if kind in (errors.Corrupt, errors.MissingBlob, errors.Unavailable) else "h"
+    assert (error.message, error.hint, error.details) == ("what failed", hint, details)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 import mreg
 from mreg.domain.policy import parse_policy
 from mreg.registry.local import LocalRegistry
-from mreg.server.hints import OPERATOR, http_hint
+from mreg.server.hints import http_hint
+from mreg.wire.errors import OPERATOR
 from tests.server.conftest import Served
 
 

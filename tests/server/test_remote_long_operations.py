@@ -302,3 +302,18 @@ def test_what_a_server_does_not_offer_names_the_command_to_use(
     )
     assert command in failure.value.hint
     assert "secret" not in failure.value.hint
+
+
+def test_damage_on_the_server_is_a_matter_of_its_operator(
+    over: RemoteRegistry, filled: LocalRegistry, store: Path, tmp_path: Path
+) -> None:
+    digest = filled.version("team/m@2").artifact.digest.value
+    (store / "blobs/sha256" / digest[:2] / digest[2:]).unlink()
+    for call in (
+        lambda: over.pull("team/m@2", tmp_path / "back"),
+        lambda: over.export("team/m@2", tmp_path / "x.mreg"),
+    ):
+        with pytest.raises(Corrupt) as raised:
+            call()
+        assert raised.value.message.count("team/m@2") == 1
+        assert raised.value.hint.startswith("operator of the server: ")

@@ -1,0 +1,62 @@
+"""Pushes that are interrupted: what the error says of the bytes that the server keeps."""
+
+# ruff: noqa: F811  (fixtures are imported)
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import mreg
+from mreg.artifacts.partial import RESUME
+from mreg.cli.failures import report
+from mreg.cli.signals import Terminated
+from tests.server.conftest import Served, in_process  # noqa: F401
+
+SIZE = 20 << 20
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "words"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; nothing was left half done"),
+        (Terminated(), 143, "terminated; nothing was left half done"),
+        (
+            mreg.Unavailable("cannot reach the server", hint="try again"),
+            8,
+            "error: cannot reach the server\n  try again",
+        ),
+    ],
+)
+def test_an_interrupted_push_says_that_it_resumes_if_the_server_keeps_bytes(
+    in_process: Callable[..., Served], capsys: pytest.CaptureFixture[str], error: BaseException, code: int, words: str
+) -> None:
+    Path("large").write_bytes(b"l" * SIZE)
+    invocation: Any = SimpleNamespace(
+        as_json=False, output_format="", debug=False, opened_profile=None, source_of_model=lambda _error: ""
+    )
+    url = in_process().url
+    for kept in (False, True):
+        seen: list[int] = []
+
+        def interrupt(done: int, _total: int, *, kept: bool = kept, seen: list[int] = seen) -> None:
+            seen.append(done)
+            sends = any(later < earlier for earlier, later in pairwise(seen))  # it begins again after hashing
+            if not kept or (sends and done):
+                raise error
+
+        with mreg.open_registry(server=url) as remote, pytest.raises(type(error)) as raised:
+            remote.push("large", name="m", progress=interrupt)
+        assert report(raised.value, invocation) == code
+        shown = capsys.readouterr().err
+        assert words in shown
+        assert (RESUME in shown) is kept
+    notices: list[str] = []
+    with mreg.open_registry(server=url, notice=notices.append) as remote:
+        remote.push("large", name="m")
+    assert notices[-1].startswith("resumed: ")
