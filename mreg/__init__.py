@@ -103,7 +103,7 @@ if TYPE_CHECKING:
         Upgrade,
         Verification,
     )
-    from mreg.results.uploads import NeededBlob, UploadState
+    from mreg.results.uploads import DirectUpload, NeededBlob, UploadPart, UploadState
 
 __version__ = "0.1.0"
 
@@ -138,6 +138,7 @@ __all__ = [
     "DeploymentReport",
     "DeploymentStatus",
     "Digest",
+    "DirectUpload",
     "Direction",
     "Evaluation",
     "Event",
@@ -206,6 +207,7 @@ __all__ = [
     "Unavailable",
     "Unchanged",
     "Upgrade",
+    "UploadPart",
     "UploadState",
     "Verdict",
     "Verification",
@@ -287,7 +289,7 @@ _HOMES = {
         "Upgrade",
         "Verification",
     ),
-    "mreg.results.uploads": ("NeededBlob", "UploadState"),
+    "mreg.results.uploads": ("DirectUpload", "NeededBlob", "UploadPart", "UploadState"),
 }
 """The names of the API by the module that defines them."""
 

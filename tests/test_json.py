@@ -80,11 +80,21 @@ COMMANDS = {
 INNER = {
     "Artifact", "Assessment", "BlobProblem", "Change", "CopiedFile", "Decision", "Departure", "Gate", "ImportEntry",
     "ImportedVersion", "LineageNode", "MetricDifference", "Migration", "PlannedFile", "PulledFile", "Source",
+    "UploadPart",
 }  # fmt: skip
 """Sections of values within other values."""
 
 
-SERVED = {"Identity", "Login", "Logout", "NeededBlob", "ProductionVersion", "ServerVersion", "UploadState"}
+SERVED = {
+    "DirectUpload",
+    "Identity",
+    "Login",
+    "Logout",
+    "NeededBlob",
+    "ProductionVersion",
+    "ServerVersion",
+    "UploadState",
+}
 """Sections of what only the server returns."""
 
 

@@ -5,7 +5,8 @@
 #
 # SRC_URI is mreg://MODEL@VERSION, such as mreg://churn@production, or mreg://MODEL@VERSION/FILE for one file of a
 # folder. A folder is written to DEST_PATH itself, a file into DEST_PATH under its own name. A restarted container
-# keeps files that are there already. Variables such as MREG_CATALOG and MREG_ARTIFACTS name the registry.
+# keeps files that are there already. Variables name the registry: MREG_CATALOG and MREG_ARTIFACTS, or MREG_SERVER and
+# MREG_TOKEN.
 set -eu
 
 fail() {

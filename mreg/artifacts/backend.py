@@ -419,6 +419,80 @@ class SupportsPresignedUrls(Protocol):
         """
 
 
+class DirectUpload(abc.ABC):
+    """The upload of a large blob by presigned URLs: parts that are joined to a temporary object.
+
+    A URL permits sending one part of one size. After `join`, no URL can change the bytes.
+
+    Attributes:
+        joined: Whether the parts are joined.
+    """
+
+    joined: bool
+
+    @abc.abstractmethod
+    def sizes(self) -> dict[int, int]:
+        """Return the sizes of the parts that have arrived, by part number from 1."""
+
+    @abc.abstractmethod
+    def presign(self, number: int, size: int, seconds: int) -> str:
+        """Return the URL for the PUT of a part.
+
+        Args:
+            size: Number of bytes, which the URL permits alone if the store checks it.
+            seconds: How long the URL is valid.
+        """
+
+    @abc.abstractmethod
+    def join(self) -> None:
+        """Join the parts that have arrived; idempotent.
+
+        Raises:
+            Conflict: The upload was discarded.
+        """
+
+    @abc.abstractmethod
+    def open(self) -> BinaryIO:
+        """Open the joined bytes.
+
+        Raises:
+            NotFound: They were moved or discarded.
+        """
+
+    @abc.abstractmethod
+    def move(self, key: str, size: int) -> None:
+        """Copy the joined bytes to the key of a blob, durably; an existing blob of this size is kept.
+
+        Raises:
+            NotFound: They were moved or discarded.
+        """
+
+    @abc.abstractmethod
+    def discard(self) -> None:
+        """Remove everything of this upload; idempotent."""
+
+
+@runtime_checkable
+class SupportsDirectUploads(Protocol):
+    """A backend to which clients of a server can upload large blobs by presigned URLs."""
+
+    def find_direct(self, name: str) -> DirectUpload | None:
+        """Return the unfinished upload of a name; None if there is none.
+
+        Args:
+            name: Relative path, below which nothing else is stored.
+        """
+
+    def begin_direct(self, name: str) -> DirectUpload:
+        """Begin an upload; another one of the same name that begins at the same time is independent of it."""
+
+    def direct_uploads(self, beginning: str) -> Iterator[Unfinished]:
+        """Yield the unfinished uploads whose names begin with a text, with the times at which they began."""
+
+    def discard(self, unfinished: Unfinished) -> None:
+        """See `BlobBackend.discard`."""
+
+
 @runtime_checkable
 class SupportsBatches(Protocol):
     """A backend that reads many small blobs in one request.

@@ -54,6 +54,15 @@ class Uploader:
         """Beginning of the names of the caller's unfinished uploads of all models."""
         return _named(self.caller)[:8]
 
+    def direct(self, digest: Digest, size: int) -> str:
+        """Return the name of the direct upload of a blob."""
+        return f"{self.direct_beginning}{_named(self.model.value)}/{digest.value}-{size}"
+
+    @property
+    def direct_beginning(self) -> str:
+        """Beginning of the names of the caller's direct uploads of all models."""
+        return f"{_named(self.caller)}/"
+
     @property
     def prefix(self) -> str:
         """Beginning of the keys of the claims."""

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from mreg.artifacts.backend import BlobParts, Part, Unfinished
+from mreg.artifacts.backend import BlobParts, DirectUpload, Part, Unfinished
 from mreg.artifacts.hashing import hashed, stream_chunks
 from mreg.artifacts.objects import ObjectBackend
 from mreg.domain.digest import blob_key, digest_of_key
@@ -218,9 +218,35 @@ class S3Backend(ObjectBackend):
                 size=sum(part["Size"] for part in parts),
                 modified=max([upload["Initiated"], *(part["LastModified"] for part in parts)]),
             )
+        from mreg.artifacts.s3_direct import unfinished
+
+        yield from unfinished(self._bucket)
         yield from super().unfinished()
 
+    def find_direct(self, name: str) -> DirectUpload | None:
+        """See `mreg.artifacts.backend.SupportsDirectUploads`."""
+        from mreg.artifacts.s3_direct import find
+
+        return find(self._bucket, name)
+
+    def begin_direct(self, name: str) -> DirectUpload:
+        """See `mreg.artifacts.backend.SupportsDirectUploads`."""
+        from mreg.artifacts.s3_direct import begin
+
+        return begin(self._bucket, name)
+
+    def direct_uploads(self, beginning: str) -> Iterator[Unfinished]:
+        """See `mreg.artifacts.backend.SupportsDirectUploads`."""
+        from mreg.artifacts.s3_direct import begun
+
+        return begun(self._bucket, beginning)
+
     def discard(self, unfinished: Unfinished) -> None:
+        from mreg.artifacts.s3_direct import discard, is_direct
+
+        if is_direct(unfinished.name):
+            discard(self._bucket, unfinished.name)
+            return
         if is_probe(unfinished.name, PROBES):
             super().discard(unfinished)
             return

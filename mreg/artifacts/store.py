@@ -15,6 +15,7 @@ from mreg.artifacts.backend import (
     BlobRequest,
     BlobStat,
     Chunk,
+    SupportsDirectUploads,
     SupportsPresignedUrls,
     SupportsResuming,
     Unfinished,
@@ -212,6 +213,11 @@ class ArtifactStore:
                 hint="serve without --direct, or keep the artifacts in a bucket",
             )
         return self._backend.presign(blob_key(digest), seconds)
+
+    @property
+    def direct_uploads(self) -> SupportsDirectUploads | None:
+        """The uploads by presigned URLs, None if the store has none; see `mreg.artifacts.direct_upload`."""
+        return self._backend if isinstance(self._backend, SupportsDirectUploads) else None
 
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.

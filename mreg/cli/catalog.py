@@ -120,9 +120,14 @@ def copy_catalog(
     run = invocation_of(ctx)
     from_profile = run.load_profile(source)
     to_profile = load_profile(profile=target, config=run.config, trust_project=run.trust_project)  # the same notices
+    for profile in (from_profile, to_profile):
+        if profile.server:
+            from mreg.registry.remote_refusals import cannot_copy
+
+            raise cannot_copy(profile, source, target)
     with (
-        open_local(from_profile, notice=run.notice, what=run.command_path) as registry,
-        open_local(to_profile, notice=run.notice, what=run.command_path) as other,
+        open_local(from_profile, notice=run.notice) as registry,
+        open_local(to_profile, notice=run.notice) as other,
     ):
         with run.output.progress("copy") as progress:
             copied = registry.copy_catalog(other, with_artifacts=with_artifacts, progress=progress)

@@ -60,7 +60,7 @@ def serve(
     ] = False,
     direct: Annotated[
         bool,
-        typer.Option("--direct", help="Let clients download from the bucket, by presigned URLs."),
+        typer.Option("--direct", help="Let clients transfer large blobs directly with the bucket."),
     ] = False,
     max_upload: Annotated[
         str,

@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import (
     RESOURCE_CONFLICT,
     RESOURCE_DOES_NOT_EXIST,
     TEMPORARILY_UNAVAILABLE,
+    UNAUTHENTICATED,
 )
 
 from mreg.errors import (
@@ -28,6 +29,7 @@ from mreg.errors import (
     MregError,
     NotAllowed,
     NotFound,
+    OutsideScope,
     Unavailable,
 )
 
@@ -38,10 +40,14 @@ _CODES = {
     Conflict: RESOURCE_CONFLICT,
     ApprovalMissing: PERMISSION_DENIED,
     GateFailed: INVALID_STATE,
+    OutsideScope: PERMISSION_DENIED,
     NotAllowed: INVALID_STATE,
     Corrupt: DATA_LOSS,
     Unavailable: TEMPORARILY_UNAVAILABLE,
 }
+
+_OF_SERVERS: dict[object, int] = {401: UNAUTHENTICATED, 403: PERMISSION_DENIED}
+"""Codes for the refusals of a server by their HTTP status: repeating the call does not help."""
 
 
 @contextmanager
@@ -60,7 +66,9 @@ def translated(name: str = "", version: object = "") -> Iterator[None]:
 
 def failure(error: MregError, name: str = "", version: object = "") -> MlflowException:
     """Return the error of MLflow for an error of mreg; see `translated`."""
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), INTERNAL_ERROR)
+    code = _OF_SERVERS.get(error.details.get("status"))  # of a refusal for the token
+    if code is None:
+        code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), INTERNAL_ERROR)
     if isinstance(error, NotFound) and name:
         if error.details.get("kind") == "version" and version:
             return missing_version(name, version)

@@ -25,7 +25,10 @@ SECONDS = 30.0
 """Time limit of a call, in which the user can unlock the keyring."""
 
 SECURE = 1
-"""Least priority of a keyring that encrypts: the package gives those that store plain text a lower one."""
+"""Least priority of a keyring that encrypts: the package gives those that store plain text a lower one.
+
+A backend with a lower priority is used only if the user has chosen it.
+"""
 
 
 def has_keyring() -> bool:
@@ -71,6 +74,14 @@ def remove_from_keyring(origin: str) -> None:
     _called(remove)
 
 
+def _is_chosen(found: KeyringBackend) -> bool:
+    """Return whether the user has chosen the backend, in PYTHON_KEYRING_BACKEND or the configuration of the package."""
+    from keyring import core
+
+    chosen = core.load_env() or core.load_config()
+    return chosen is not None and type(chosen) is type(found)
+
+
 def _called(use: Callable[[KeyringBackend], T]) -> T:
     """Call a function with the keyring on a thread that is left alone after the time limit."""
     if not has_keyring():
@@ -83,7 +94,7 @@ def _called(use: Callable[[KeyringBackend], T]) -> T:
             import keyring
 
             found = keyring.get_keyring()
-            if found.priority < SECURE:
+            if found.priority < SECURE and not _is_chosen(found):
                 errors.append("this system does not have an encrypted keyring")
             else:
                 results.append(use(found))

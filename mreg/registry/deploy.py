@@ -203,7 +203,8 @@ def deploy(session: Session, reference: Reference | None = None) -> tuple[Deploy
         if not hooks or entered is None:
             raise NotAllowed(
                 f"no hook of the profile {session.profile.name} matches {version.reference} in {version.stage.value}",
-                hint="define a hook in your profile file; to find the file: mreg profile list",
+                hint="define a hook in your profile file, or with a server in that of its account; "
+                "to find the file: mreg profile list",
             )
         queue = DeploymentWriter(writer)
         for hook in hooks:

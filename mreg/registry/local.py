@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
-    from mreg.results.uploads import NeededBlob, UploadState
+    from mreg.results.uploads import DirectUpload, NeededBlob, UploadState
 
 
 class LocalRegistry(Registry):
@@ -271,11 +271,36 @@ class LocalRegistry(Registry):
         target = as_name(name)
         return push_upload(self._session, upload, artifact_name, target, metadata, stage=stage, parent=parent)
 
-    def missing_blobs(self, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+    def missing_blobs(
+        self, model: ModelName, blobs: Mapping[Digest, int], *, direct: bool = False
+    ) -> tuple[NeededBlob, ...]:
         """Return the blobs that the caller must upload first; see `mreg.registry.uploads.missing_blobs`."""
         from mreg.registry.uploads import missing_blobs
 
-        return missing_blobs(self._session, model, blobs)
+        return missing_blobs(self._session, model, blobs, direct=direct)
+
+    def begin_direct(
+        self, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool
+    ) -> DirectUpload:
+        """Begin or continue a direct upload; see `mreg.registry.direct_uploads.begin_direct`."""
+        from mreg.registry.direct_uploads import begin_direct
+
+        return begin_direct(self._session, model, digest, size, seconds=seconds, permitted=permitted)
+
+    def finish_direct(
+        self, model: ModelName, digest: Digest, size: int, progress: Progress, *, permitted: bool
+    ) -> UploadState:
+        """Verify a direct upload and store its blob; see `mreg.registry.direct_uploads.finish_direct`."""
+        from mreg.registry.direct_uploads import finish_direct
+
+        report = progress or (lambda _done, _total: None)
+        return finish_direct(self._session, model, digest, size, report, permitted=permitted)
+
+    def remove_expired_uploads(self) -> None:
+        """Remove direct uploads that nobody finished; see `mreg.registry.direct_uploads.remove_expired`."""
+        from mreg.registry.direct_uploads import remove_expired
+
+        remove_expired(self._session)
 
     def store_blob(self, model: ModelName, digest: Digest, data: bytes) -> UploadState:
         """Store a small blob for a version of the model; see `mreg.registry.uploads.store_blob`."""

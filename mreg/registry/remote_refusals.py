@@ -30,7 +30,7 @@ def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens
 
 def upgrade(session: RemoteSession, *, dry_run: bool = False) -> Upgrade:
     """See `mreg.Registry.upgrade`; always raises `BadInput`."""
-    _refuse(session, "upgrade the catalog", f"mreg upgrade{' --check' if dry_run else ''}")
+    _refuse(session, "upgrade the catalog", "mreg upgrade")
 
 
 def import_mlflow(
@@ -57,6 +57,21 @@ def import_hub(
     """See `mreg.Registry.import_hub`; always raises `BadInput`."""
     source = f"hf:{repository}{f'@{revision}' if revision else ''}"
     _refuse_import(session, "the Hugging Face Hub", source, repository)
+
+
+def cannot_copy(profile: Profile, source: str, target: str) -> BadInput:
+    """Return the error for a copy of a catalog from one profile to another, one of which has a server.
+
+    Args:
+        profile: The profile with the server.
+    """
+    error = needs_catalog("mreg catalog copy", profile)
+    if profile.origins.get("server") != SERVER_VARIABLE:
+        copy = f"mreg catalog copy --from-profile {source} --to-profile {target}"
+        bundle = f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}"
+        error.hint = f"on the machine of the server, with profiles that have a catalog, run: {copy}\n"
+        error.hint += f"or copy each model in a bundle: {bundle}"
+    return error
 
 
 def needs_catalog(what: str, profile: Profile) -> BadInput:

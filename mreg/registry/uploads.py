@@ -25,6 +25,7 @@ from mreg.registry.outgoing import existing_only
 from mreg.registry.push import Found, add_pushed
 from mreg.registry.storing import begin_storing
 from mreg.results.uploads import NeededBlob, UploadState
+from mreg.wire.protocol import DIRECT_BYTES
 
 if TYPE_CHECKING:
     from mreg.artifacts.backend import Chunk
@@ -62,11 +63,14 @@ class UploadedArtifact:
         check_artifact_name(self.name)
 
 
-def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int]) -> tuple[NeededBlob, ...]:
+def missing_blobs(
+    session: Session, model: ModelName, blobs: Mapping[Digest, int], *, direct: bool = False
+) -> tuple[NeededBlob, ...]:
     """Return the blobs that the caller must upload before a version of the model can have them.
 
     Args:
         blobs: Sizes by digest. A blob of another size counts as missing.
+        direct: Large blobs can be sent to the store directly, if the store supports it.
 
     Raises:
         OutsideScope: The model is outside the scope of the caller.
@@ -74,7 +78,12 @@ def missing_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, int
     session.scope.check_name(model, "upload to")
     begin_storing(session)
     usable = _usable(session, model, blobs)
-    return tuple(NeededBlob(digest=digest) for digest, size in blobs.items() if usable.sizes.get(digest) != size)
+    direct = direct and session.artifacts().direct_uploads is not None
+    return tuple(
+        NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES)
+        for digest, size in blobs.items()
+        if usable.sizes.get(digest) != size
+    )
 
 
 def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:

@@ -133,13 +133,16 @@ class HttpBlobs(BlobBackend):
             sent.json()
         self.sent_bytes += sum(map(len, blobs.values()))
 
-    def missing_of(self, blobs: dict[Digest, int]) -> set[Digest]:
-        """Return those of the blobs, by their sizes, that must be sent before a version can have them."""
+    def missing_of(self, blobs: dict[Digest, int]) -> dict[Digest, bool]:
+        """Return those of the blobs, by their sizes, that must be sent before a version can have them.
+
+        Each has whether it can be sent directly to the object store of the server.
+        """
         body = {"blobs": [{"digest": str(digest), "size": size} for digest, size in blobs.items()]}
         opened = self._connection.call("POST", model_path(self._model, "blobs", "missing"), body=body, repeatable=True)
         try:
-            return {Digest.parse(item["digest"]) for item in opened.result}
-        except (TypeError, KeyError, BadInput):
+            return {Digest.parse(item["digest"]): item.get("direct") is True for item in opened.result}
+        except (TypeError, KeyError, AttributeError, BadInput):
             raise unexpected_answer(200, self.url, "it is not a list of blobs") from None
 
     def _put(self, digest: Digest, data: bytes) -> None:
@@ -151,9 +154,26 @@ class HttpBlobs(BlobBackend):
     def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
         """See `mreg.artifacts.backend.SupportsContinuing`."""
         digest = _digest(key)
-        if not self.missing_of({digest: size}):
+        missing = self.missing_of({digest: size})
+        if digest not in missing:
             return None
-        return _Upload(self, self._connection, model_path(self._model, "blobs", str(digest)), digest, size)
+        path = model_path(self._model, "blobs", str(digest))
+
+        def through_the_server() -> ContinuedUpload:
+            return _Upload(self, self._connection, path, digest, size)
+
+        if self._direct is None or not self._direct.usable or not missing[digest]:
+            return through_the_server()
+        from mreg.remote.direct_upload import DirectUpload
+
+        return DirectUpload(
+            self._connection,
+            self._direct,
+            path,
+            size,
+            is_missing=lambda: digest in self.missing_of({digest: size}),
+            instead=through_the_server,
+        )
 
     def delete(self, key: str) -> None:
         raise NotAllowed(f"{self.url} removes unused blobs automatically", hint="mreg gc", key=key)

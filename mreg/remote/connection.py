@@ -25,7 +25,7 @@ from mreg.errors import BadInput, MregError, Unavailable
 from mreg.remote import problems
 from mreg.remote.proxies import Proxy, find_proxy
 from mreg.remote.response import TOO_SLOW, Answer, Response
-from mreg.waiting import Call, Watch
+from mreg.waiting import NOTICE_AFTER_SECONDS, Call, Watch
 from mreg.wire.envelope import Opened, open_envelope
 from mreg.wire.protocol import API, API_HEADER, MEDIA_TYPE, OLDEST_API
 
@@ -249,7 +249,7 @@ class Connection:
         """
         again = method in REPEATABLE if repeatable is None else repeatable
         sent = _Sent(method, self._target(path, query), body, length, self._headers(headers, accept))
-        deadline = time.monotonic() + seconds
+        deadline, waited = time.monotonic() + seconds, 0.0
         for attempt in range(1, ATTEMPTS + 1):
             last = attempt == ATTEMPTS
             try:
@@ -270,6 +270,9 @@ class Connection:
                 if last or not retried or asked is None or time.monotonic() > deadline:
                     raise error
                 pause = asked
+                if waited < NOTICE_AFTER_SECONDS <= waited + pause:
+                    self._notice(f"waiting for {self.address}: {error.message}")
+                waited += pause
             time.sleep(max(pause, _backoff(attempt)))
         raise AssertionError("the last attempt returns or raises")
 

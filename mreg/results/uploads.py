@@ -14,10 +14,43 @@ class NeededBlob(Result):
 
     Attributes:
         method: ``server``: to the server.
+        direct: Whether it can also be uploaded directly to the object store.
     """
 
     digest: Digest
     method: str = "server"
+    direct: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPart(Result):
+    """A part of a blob that must be sent to the object store.
+
+    Attributes:
+        number: Part number, from 1.
+        start: Offset in the blob.
+        size_bytes: Number of bytes.
+        url: Presigned URL for the PUT of exactly these bytes; a secret until it expires.
+    """
+
+    number: int
+    start: int
+    size_bytes: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectUpload(Result):
+    """An upload of a blob to the object store by a caller for a model.
+
+    Attributes:
+        arrived_bytes: Number of bytes that have arrived.
+        parts: The next missing parts; empty if all have arrived, so that the upload can be finished.
+    """
+
+    digest: Digest
+    arrived_bytes: int
+    parts: tuple[UploadPart, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

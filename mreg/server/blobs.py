@@ -20,10 +20,12 @@ from mreg.server import schemas
 from mreg.server.download import BYTES, download_blob
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
+from mreg.server.operations import answer
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
 from mreg.server.problems import too_large
 from mreg.server.receiving import CHUNK_BYTES, announced_size, feed_body, on_threads, refuse_compression, upload_slot
-from mreg.server.schemas import responses
+from mreg.server.schemas import long_responses, responses
+from mreg.server.settings import DIRECT_SECONDS
 
 if TYPE_CHECKING:
     from mreg.server.settings import ServerSettings
@@ -52,6 +54,12 @@ class Blob(Body):
     size: int = Field(ge=0, le=SIZE_LIMIT, description="size in bytes", examples=[93374])
 
 
+class DirectBlob(Body):
+    """A blob that is sent to the bucket."""
+
+    size: int = Field(ge=1, le=SIZE_LIMIT, description="size in bytes", examples=[93374])
+
+
 class Blobs(Body):
     """The blobs of a new version."""
 
@@ -70,18 +78,20 @@ BlobDigest = Annotated[Digest, Depends(_digest)]
 
 
 @router.post("/models/{model}/blobs/missing", responses=responses(list[schemas.NeededBlob]))
-def missing_blobs(model: Model, body: Blobs, registry: RegistryOf) -> JSONResponse:
+def missing_blobs(model: Model, body: Blobs, registry: RegistryOf, request: Request) -> JSONResponse:
     """List the blobs that must be uploaded before a version of the model can have them.
 
     A blob is not listed if the caller has uploaded it for this model within 24 hours, if it is the artifact of a
     version that the caller may read, or a file of one of the last 10 versions of this model. The model need not exist.
+    With ``direct``, a blob can be sent to the server or directly to the bucket.
     """
     blobs: dict[Digest, int] = {}
     for blob in body.blobs:
         digest = Digest.parse(blob.digest)
         if blobs.setdefault(digest, blob.size) != blob.size:
             raise BadInput(f"two sizes of the blob {digest}", hint="send each blob once")
-    return json_response(registry.missing_blobs(model, blobs))
+    settings: ServerSettings = request.app.state.settings
+    return json_response(registry.missing_blobs(model, blobs, direct=settings.direct))
 
 
 @router.put("/models/{model}/blobs/{digest}", responses=responses(schemas.UploadState), openapi_extra=BYTES_BODY)
@@ -142,6 +152,37 @@ async def continue_blob(
         async with on_threads(registry.continue_blob(model, digest, length=upload_length, start=upload_offset)) as blob:
             await feed_body(request, blob.write)
             return _state_response(await run_sync(blob.finish))
+
+
+@router.post("/models/{model}/blobs/{digest}/direct", responses=responses(schemas.DirectUpload))
+def begin_direct(
+    model: Model, digest: BlobDigest, body: DirectBlob, registry: RegistryOf, request: Request
+) -> JSONResponse:
+    """Begin or continue the upload of a blob to the bucket; return presigned URLs for the next missing parts.
+
+    Send each part with ``PUT`` and its ``Content-Length``, without the token, and repeat this request until no part is
+    missing. A URL is valid for 15 minutes. Parts that arrived stay for 24 hours.
+    """
+    settings: ServerSettings = request.app.state.settings
+    if body.size > settings.upload_limit:
+        raise too_large(settings.upload_limit)
+    found = registry.begin_direct(model, digest, body.size, seconds=DIRECT_SECONDS, permitted=settings.direct)
+    return json_response(found)
+
+
+@router.post("/models/{model}/blobs/{digest}/direct/finish", responses=long_responses(schemas.UploadState))
+async def finish_direct(model: Model, digest: BlobDigest, body: DirectBlob, request: Request) -> Response:
+    """Verify the bytes of an upload to the bucket; afterwards, the caller can create versions that have the blob.
+
+    Bytes with another size or digest are refused and removed. The request can be repeated.
+    """
+    settings: ServerSettings = request.app.state.settings
+    if body.size > settings.upload_limit:
+        raise too_large(settings.upload_limit)
+    return await answer(
+        request,
+        lambda run: run.registry.finish_direct(model, digest, body.size, run.progress, permitted=settings.direct),
+    )
 
 
 def _state_response(state: UploadState) -> JSONResponse:

@@ -36,7 +36,7 @@ from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, 
 from mreg.results.reasons import Why
 from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
-from mreg.results.uploads import NeededBlob, UploadState
+from mreg.results.uploads import DirectUpload, NeededBlob, UploadPart, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 from mreg.wire.protocol import ServerVersion
@@ -182,7 +182,12 @@ RESULTS = (
     Garbage(kind="unreferenced", place=STORE, name=str(DIGEST), size_bytes=93374, modified=_at(1, 12), removed=False),
     Finding(name="audit trail", place="/srv/mreg/catalog.db", state="fine", message="hash chain intact"),
     Check(name="store latency", place=STORE, latency=0.002),
-    NeededBlob(digest=DIGEST),
+    NeededBlob(digest=DIGEST, direct=True),
+    DirectUpload(
+        digest=DIGEST,
+        arrived_bytes=8388608,
+        parts=(UploadPart(number=2, start=8388608, size_bytes=93374, url="https://s3.example/models/direct/..."),),
+    ),
     UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
         model="classifier",

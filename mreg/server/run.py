@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import pkgutil
 import socket
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 
 from mreg.domain.text import quoted
-from mreg.errors import Unavailable
+from mreg.errors import MregError, Unavailable
 from mreg.registry.prepared import remove_leftovers
 from mreg.server.app import build_app
 from mreg.server.connections import Connections, Limits, compute_limits
@@ -41,6 +43,11 @@ UNLIMITED_FILES = 1 << 20
 """Assumed if the system does not limit open files."""
 
 
+def _remove_expired(registry: LocalRegistry) -> None:
+    with contextlib.suppress(MregError):  # gc removes them, too
+        registry.remove_expired_uploads()
+
+
 def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[str], None]) -> None:
     """Serve a registry until the process is signalled to stop; requests in progress are finished first.
 
@@ -56,6 +63,8 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     with listening:
         remove_leftovers()
+        if settings.direct and not settings.read_only:
+            threading.Thread(target=_remove_expired, args=(registry,), daemon=True).start()
         app = build_app(registry, settings)
         config = uvicorn.Config(
             app,

@@ -25,7 +25,7 @@ from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
 from mreg.wire.tokens import Identity, NewToken, TokenInfo
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
-from mreg.wire.uploads import NeededBlob, UploadState
+from mreg.wire.uploads import DirectUpload, NeededBlob, UploadState
 
 __all__ = [
     "PROBLEMS",
@@ -35,6 +35,7 @@ __all__ = [
     "DecisionResult",
     "Deletion",
     "Deployment",
+    "DirectUpload",
     "Evaluation",
     "Event",
     "Finding",

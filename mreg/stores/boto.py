@@ -64,9 +64,12 @@ class Aws:
         name: Name of the bucket.
         region: Region if neither the settings nor AWS's configuration name one.
         sent_as: Returns how the checksum of an upload of this thread is sent.
+        signing: Sign URLs for other programs, which send no checksums of their own.
     """
 
-    def __init__(self, name: str, settings: StoreSettings, sent_as: Callable[[], IntegrityCheck]) -> None:
+    def __init__(
+        self, name: str, settings: StoreSettings, sent_as: Callable[[], IntegrityCheck], *, signing: bool = False
+    ) -> None:
         self._name = name
         self._sent_as = sent_as
         try:
@@ -87,6 +90,11 @@ class Aws:
                         "addressing_style": settings.addressing_style or ("path" if settings.endpoint_url else "auto"),
                         "payload_signing_enabled": True,
                     },
+                    **(
+                        {"signature_version": "s3v4", "request_checksum_calculation": "when_required"}
+                        if signing
+                        else {}
+                    ),
                 ),
             )
         except (boto.BotoCoreError, ValueError) as error:
@@ -115,6 +123,25 @@ class Aws:
         if operation not in BODILESS and set(answer) <= {"ResponseMetadata"}:
             raise Failure(Kind.FOREIGN, f" (HTTP {answer['ResponseMetadata']['HTTPStatusCode']})")
         return answer
+
+    def presign(self, operation: str, seconds: int, **params: Any) -> str:
+        """Return a URL that permits one call of an operation without credentials; makes no request.
+
+        Args:
+            seconds: How long the URL is valid.
+            params: Those that become headers, such as ``ContentLength``, are signed: the request must have them.
+
+        Raises:
+            Failure: There are no credentials.
+        """
+        try:
+            return str(
+                self._client.generate_presigned_url(
+                    operation, Params={"Bucket": self._name, **params}, ExpiresIn=seconds
+                )
+            )
+        except (boto.BotoCoreError, boto.ClientError, *UNREADABLE) as error:
+            raise failure_of_boto(error) from error
 
     def clock(self, prefix: str) -> Any:
         """Return the date of a response, in whole seconds."""

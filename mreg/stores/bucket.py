@@ -70,6 +70,7 @@ class Bucket:
         self._connecting = threading.Lock()
         self._connected: tuple[ObjectClient, RetryPolicy] | None = None
         self._aws: Aws | None = None
+        self._signing: Aws | None = None
         self._memory = Memory(memory, f"{self.address} {self.name}")
         self._probing = threading.RLock()
         self._traits: Traits | None = None
@@ -214,6 +215,20 @@ class Bucket:
                 if self._connected is not None and self._aws.secrets:
                     self._connected[0].connection.target.secrets = self._aws.secrets
             return self._aws
+
+    @property
+    def signing(self) -> Aws:
+        """boto3's client for what other programs upload by presigned URLs, created on first use.
+
+        Raises:
+            Failure: The settings cannot be used.
+        """
+        from mreg.stores.boto import Aws
+
+        with self._connecting:
+            if self._signing is None:
+                self._signing = Aws(self.name, self._settings, lambda: IntegrityCheck.SUM, signing=True)
+            return self._signing
 
     def prepare(self) -> None:
         """Create boto3's client if it can be created; its errors are raised when it is used."""

@@ -14,6 +14,26 @@ class NeededBlob(TypedDict):
 
     digest: Annotated[str, "SHA-256"]
     method: Annotated[Literal["server"], "`server`: to the server, at /models/{model}/blobs/{digest}"]
+    direct: Annotated[
+        bool, "whether it can also be sent directly to the bucket: POST /models/{model}/blobs/{digest}/direct"
+    ]
+
+
+class UploadPart(TypedDict):
+    """A part of a blob that must be sent to the bucket."""
+
+    number: Annotated[int, "part number, from 1"]
+    start: Annotated[int, "offset in the blob"]
+    size_bytes: Annotated[int, "number of bytes"]
+    url: Annotated[str, "presigned URL for the `PUT` of exactly these bytes; a secret until it expires"]
+
+
+class DirectUpload(TypedDict):
+    """An upload of a blob to the bucket by a caller for a model."""
+
+    digest: Annotated[str, "SHA-256"]
+    arrived_bytes: Annotated[int, "number of bytes that have arrived"]
+    parts: Annotated[list[UploadPart], "the next missing parts; empty if the upload can be finished"]
 
 
 class UploadState(TypedDict):
@@ -25,11 +45,44 @@ class UploadState(TypedDict):
 
 
 def _encode_needed(needed: results.NeededBlob) -> NeededBlob:
-    return {"digest": str(needed.digest), "method": cast("Literal['server']", needed.method)}
+    return {
+        "digest": str(needed.digest),
+        "method": cast("Literal['server']", needed.method),
+        "direct": needed.direct,
+    }
 
 
 def _decode_needed(shape: NeededBlob) -> results.NeededBlob:
-    return results.NeededBlob(digest=Digest.parse(shape["digest"]), method=shape["method"])
+    # A server of an older release does not have the key.
+    return results.NeededBlob(
+        digest=Digest.parse(shape["digest"]), method=shape["method"], direct=shape.get("direct") is True
+    )
+
+
+def _encode_part(part: results.UploadPart) -> UploadPart:
+    return {"number": part.number, "start": part.start, "size_bytes": part.size_bytes, "url": part.url}
+
+
+def _decode_part(shape: UploadPart) -> results.UploadPart:
+    return results.UploadPart(
+        number=shape["number"], start=shape["start"], size_bytes=shape["size_bytes"], url=shape["url"]
+    )
+
+
+def _encode_direct(upload: results.DirectUpload) -> DirectUpload:
+    return {
+        "digest": str(upload.digest),
+        "arrived_bytes": upload.arrived_bytes,
+        "parts": [_encode_part(part) for part in upload.parts],
+    }
+
+
+def _decode_direct(shape: DirectUpload) -> results.DirectUpload:
+    return results.DirectUpload(
+        digest=Digest.parse(shape["digest"]),
+        arrived_bytes=shape["arrived_bytes"],
+        parts=tuple(map(_decode_part, shape["parts"])),
+    )
 
 
 def _encode_state(state: results.UploadState) -> UploadState:
@@ -42,5 +95,6 @@ def _decode_state(shape: UploadState) -> results.UploadState:
 
 FORMS = (
     Form(results.NeededBlob, NeededBlob, _encode_needed, _decode_needed),
+    Form(results.DirectUpload, DirectUpload, _encode_direct, _decode_direct),
     Form(results.UploadState, UploadState, _encode_state, _decode_state),
 )

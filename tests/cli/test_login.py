@@ -532,8 +532,6 @@ NEXT_TO_CATALOG = [
     (["serve"], "mreg serve"),
     (["restore", "b.db", "--yes"], "mreg restore"),
     (["restore", "b.db"], "mreg restore"),
-    (["catalog", "copy", "--from-profile", "team", "--to-profile", "local"], "mreg catalog copy"),
-    (["catalog", "copy", "--from-profile", "local", "--to-profile", "team"], "mreg catalog copy"),
 ]
 
 
@@ -546,6 +544,27 @@ def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str
         f"error: {name} needs direct access to the catalog, but the profile team uses the server https://models.example\n"
         "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
     )
+
+
+@pytest.mark.parametrize(("source", "target"), [("team", "local"), ("local", "team")])
+def test_a_catalog_behind_a_server_is_not_copied(
+    command: Mreg, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_file("profiles:\n  team: {server: 'https://models.example'}\n")
+    done = command("catalog", "copy", "--from-profile", source, "--to-profile", target)
+    assert (done.code, done.out, done.err) == (
+        2,
+        "",
+        "error: mreg catalog copy needs the catalog itself, but the profile team has the server "
+        "https://models.example\n"
+        "  on the machine of the server, with profiles that have a catalog, run: "
+        f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
+        "  or copy each model in a bundle: "
+        f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}\n",
+    )
+    monkeypatch.setenv("MREG_SERVER", "https://models.example")
+    done = command("catalog", "copy", "--from-profile", "local", "--to-profile", "local")
+    assert done.err.endswith("or run it without the variable: unset MREG_SERVER\n")
 
 
 @pytest.mark.parametrize("named_by", ["variable", "project", "profile"])

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Mreg
+from tests.cli.test_help import ALL, GROUPS
+from tests.conftest import ROOT, Mreg
 from tests.serving import Serving, serving
 
 LIFE = [
@@ -155,6 +156,55 @@ VERSIONS = [
 ]  # fmt: skip
 """The life of versions with their artifacts, and commands that fail, in this order."""
 
+DECISIONS = [
+    ["register", "churn", "--primary-metric", "accuracy"],
+    ["push", "model.bin", "--name", "churn", "--accuracy", "0.9", "-q"],
+    ["policy", "check", "policy.yaml"],
+    ["policy", "apply", "policy.yaml"],
+    ["policy", "apply", "policy.yaml", "--json"],
+    ["policy", "apply", "none.yaml"],
+    ["policy", "show"],
+    ["promote", "churn@1", "--to", "staging"],
+    ["approvals"],
+    ["promote", "churn@1", "--to", "production"],
+    ["reject", "churn@1", "--comment", "too slow"],
+    ["why", "churn@1"],
+    ["policy", "remove"],
+    ["policy", "remove", "--yes"],
+    ["deploy", "churn@1"],
+    ["deploy"],
+    ["token", "revoke", "none"],
+    ["token", "create", "a b"],
+]  # fmt: skip
+"""Policies, decisions and hooks, in this order."""
+
+DIFFERENT = [
+    ["backup", "b.db"],
+    ["doctor"],
+    ["profile", "check"],
+    ["token", "create", "reading"],
+    ["token", "list"],
+    ["token", "revoke", "reading"],
+    ["whoami"],
+    ["profile", "show"],
+]  # fmt: skip
+"""Commands that work with a server, and print its places, names or times."""
+
+REFUSED = [
+    ["restore", "b.db", "--yes"],
+    ["upgrade"],
+    ["upgrade", "--yes"],
+    ["serve"],
+    ["import", "mlflow:sqlite:///m.db"],
+    ["import", "hf:org/net"],
+]
+"""Commands that need the catalog itself; with ``catalog copy``, which takes other profiles."""
+
+WITHOUT_A_REGISTRY = {
+    "init", "profile list", "profile use", "profile add", "profile remove", "trust", "completion", "help", "login", "logout",
+}  # fmt: skip
+"""Commands that change or show only files of the user."""
+
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Serving]:
@@ -192,6 +242,7 @@ def differences(
         Path("net/weights/large.bin").write_bytes(b"w" * (5 << 20))
         Path("net/weights/small.bin").write_bytes(b"w" * 5)
         Path("net/a.txt").write_text("a")
+        Path("policy.yaml").write_text("Production:\n  from: Staging\n  approvals: 1\n")
         command(*first)
         done = [command(*words) for words in commands]
         found.append([(one.code, comparable(one.out), comparable(one.err)) for one in done])
@@ -207,6 +258,37 @@ def test_each_command_prints_the_same_as_over_a_local_registry(
     served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert differences(LIFE, ["register", "churn-2", "--json"], served, command, monkeypatch) == {}
+
+
+def test_each_decision_prints_the_same_as_over_a_local_registry(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert differences(DECISIONS, ["register", "first"], served, command, monkeypatch) == {}
+
+
+def test_every_command_is_the_same_with_a_server_or_refused(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {" ".join(words) for words in ALL if words not in {(group,) for group in GROUPS}}
+    ran = [*LIFE, *VERSIONS, *DECISIONS, *DIFFERENT, *REFUSED, ["catalog", "copy"]]
+    tried = {" ".join(words[:2] if words[0] in GROUPS else words[:1]) for words in ran}
+    assert tried | WITHOUT_A_REGISTRY == known
+    monkeypatch.setenv("MREG_SERVER", served.url)
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    command("register", "churn")
+    for words in DIFFERENT:
+        assert command(*words).code == 0, words
+    page = (ROOT / "docs/how-to/remote.md").read_text()
+    for words in (*REFUSED, ["catalog", "copy", "--from-profile", "local", "--to-profile", "local"]):
+        done = command(*words)
+        assert (done.code, done.out) == (2, ""), done
+        assert re.search(
+            r"^error: .+ needs the catalog itself.*\n  (on the machine of the server, run: mreg|use it where)",
+            done.err,
+            re.MULTILINE,
+        ), done
+        assert f"mreg {words[0]}" in page
+    assert command("list", "-q").out == "churn\n"
 
 
 def test_each_command_on_versions_prints_the_same_as_over_a_local_registry(

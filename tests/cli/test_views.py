@@ -12,14 +12,14 @@ from mreg.results import SUBJECTS
 from mreg.results.comparison import MetricDifference, Regression
 from mreg.results.tokens import Identity
 from mreg.results.upkeep import Verification
-from mreg.results.uploads import NeededBlob, UploadState
+from mreg.results.uploads import DirectUpload, NeededBlob, UploadPart, UploadState
 
 VIEWS = [
     view for subject in SUBJECTS if subject != "uploads" for view in import_module(f"mreg.cli.views.{subject}").VIEWS
 ]
 FORMS = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
 
-NOT_PRINTED = {Identity, MetricDifference, NeededBlob, Regression, UploadState}
+NOT_PRINTED = {DirectUpload, Identity, MetricDifference, NeededBlob, Regression, UploadPart, UploadState}
 """Results that only the server or the details of an error have."""
 
 

@@ -20,8 +20,9 @@ import yaml
 from sklearn.dummy import DummyRegressor
 
 from mreg.registry.local import LocalRegistry
-from tests.conftest import local_registry
+from tests.conftest import Mreg, local_registry
 from tests.registry.test_forced_pulls import files_in, fill
+from tests.serving import serving
 
 SERVING = Path(__file__).parent.parent.parent / "examples/serving"
 SCRIPT = SERVING / "storage-initializer.sh"
@@ -60,6 +61,21 @@ def test_the_storage_initializer_takes_the_arguments_of_kserve(registry: LocalRe
     registry.promote("churn@2", to="production")
     assert initialize("mreg://churn@production", str(models)).returncode == 0
     assert files_in_bytes(models) == {"model.joblib": registry.path("churn@2").read_bytes()}
+
+
+def test_the_storage_initializer_reads_from_a_server(
+    tmp_path: Path, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "served").mkdir()
+    with serving(tmp_path / "served", {"MREG_CATALOG": str(tmp_path / "served/catalog.db")}) as served:
+        monkeypatch.setenv("MREG_SERVER", served.url)
+        monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+        fill(tmp_path / "net", NET)
+        assert command("push", str(tmp_path / "net"), "--name", "net").code == 0
+        monkeypatch.setenv("MREG_TOKEN", command("token", "create", "pods", "--models", "net", "-q").out.strip())
+        done = initialize("mreg://net@1", str(tmp_path / "models"))
+    assert (done.returncode, files_in(tmp_path / "models")) == (0, NET), done
 
 
 def files_in_bytes(folder: Path) -> dict[str, bytes]:

@@ -556,6 +556,22 @@ def test_a_repeatable_request_is_sent_again(fake: Serve, kind: str, method: str)
     assert all(pause >= 5 for pause in pauses) == (kind == "busy")
 
 
+def test_a_wait_that_the_server_asks_for_is_told(fake: Serve) -> None:
+    broken = problem("unavailable", "503 Service Unavailable", "cannot read the tokens").replace(
+        b"Mreg-Api: 1", b"Mreg-Api: 1\r\nRetry-After: 5"
+    )
+    told: list[str] = []
+    server = fake(broken)
+    with (
+        counted_pauses() as pauses,
+        Connection(server.url, notice=told.append) as connection,
+        pytest.raises(errors.Unavailable),
+    ):
+        connection.call("GET", "/models")
+    assert pauses == [5.0] * 4
+    assert told == [f"waiting for {server.url}: cannot read the tokens"]
+
+
 def test_attempts_are_limited(fake: Serve) -> None:
     server = fake(answer(HTML, "502 Bad Gateway", "text/html", api=None))
     assert "502" in failure(server.url).message
@@ -677,6 +693,32 @@ def test_a_silent_server_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatc
     error = failure(server.url)
     release.set()
     assert error.message == f"cannot reach {server.url}: no response in time"
+
+
+def test_a_call_has_ten_minutes_of_which_a_server_may_be_silent_for_one(
+    fake: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[float, float]] = []
+    real = Connection._exchange
+
+    def spy(self: Connection, sent: Any, *, silence: float, deadline: float, **options: Any) -> Any:
+        given.append((silence, deadline))
+        return real(self, sent, silence=silence, deadline=time.monotonic() + 20, **options)
+
+    monkeypatch.setattr(Connection, "_exchange", spy)
+    monkeypatch.setattr(connections, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    with Connection(fake(answer()).url) as connection:
+        connection.call("GET", "/models")
+        with connection.request("GET", "/models") as response:
+            response.json()
+    assert given == [(60.0, 1600.0), (60.0, float("inf"))]
+
+
+@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8.39 MB")])
+def test_an_error_answer_has_a_largest_size(fake: Serve, spare: int, expected: str) -> None:
+    document = json.dumps({"code": "bad_input", "detail": "not a problem", "hint": ""}).encode()
+    body = document.ljust((8 << 20) + spare)
+    assert failure(fake(answer(body, "400 Bad Request", "application/problem+json")).url).message.endswith(expected)
 
 
 def test_a_slow_answer_has_a_limit(fake: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,8 @@ ROUTES: dict[tuple[str, str], Asked] = {
     ("PATCH", "/models/{model}/blobs/{digest}"): Asked(
         WRITER, options={"data": b"abc", "headers": {"Upload-Offset": "0", "Upload-Length": "3"}}
     ),
+    ("POST", "/models/{model}/blobs/{digest}/direct"): Asked(WRITER, json={"size": 3}),
+    ("POST", "/models/{model}/blobs/{digest}/direct/finish"): Asked(WRITER, json={"size": 3}),
     ("POST", "/models/{model}/blobs"): Asked(WRITER, options={"data": f"{BLOB[7:]} 3\n\nabc".encode()}),
     ("GET", VERSION + "/blobs"): Asked(query=f"digests={BLOB[7:]}"),
     ("GET", VERSION + "/blobs/{digest}"): Asked(),
@@ -322,7 +324,7 @@ def test_no_header_changes_the_method_or_the_path_of_a_request(site: Site) -> No
     assert _state(site.world.whole) == before
 
 
-LONG = re.compile(r"/(verify|gc|doctor|check|export|backup|import)$")
+LONG = re.compile(r"/(verify|gc|doctor|check|export|backup|import|finish)$")
 
 
 def _accepted(path: str) -> list[dict[str, str]]:

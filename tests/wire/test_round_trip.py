@@ -339,7 +339,15 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
         tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,
         version=WORDS,
     ),
-    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=st.just("server")),
+    uploads.NeededBlob: built(uploads.NeededBlob, digest=DIGESTS, method=st.just("server"), direct=st.booleans()),
+    uploads.DirectUpload: built(
+        uploads.DirectUpload,
+        digest=DIGESTS,
+        arrived_bytes=NUMBERS,
+        parts=st.lists(
+            built(uploads.UploadPart, number=NUMBERS, start=NUMBERS, size_bytes=NUMBERS, url=st.text()), max_size=3
+        ).map(tuple),
+    ),
     uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
@@ -351,7 +359,7 @@ def test_every_form_is_tried() -> None:
 def test_every_type_of_results_has_a_form_or_is_part_of_one_that_has() -> None:
     parts = {
         comparison.Change, files.PlannedFile, files.PulledFile, files.PulledFile, lineage.LineageNode, bundles.ImportedVersion, imports.ImportEntry, upkeep.BlobProblem,
-        upkeep.Migration, upkeep.CopiedFile, tokens.Token,
+        upkeep.Migration, upkeep.CopiedFile, tokens.Token, uploads.UploadPart,
     }  # fmt: skip
     assert {kind for kind in _results() if kind not in parts} <= set(RESULTS)
 

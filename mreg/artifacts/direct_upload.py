@@ -1,0 +1,98 @@
+"""Uploads of large blobs by presigned URLs: which parts are missing, and the verification of their bytes.
+
+The client sends bytes to a temporary object of its own. The store joins the parts, the bytes are read back and hashed,
+and only then are they copied to the key of the blob. A crash leaves the temporary object, from which the next request
+continues.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import closing, suppress
+from datetime import datetime
+
+from mreg.artifacts.backend import DirectUpload, SupportsDirectUploads
+from mreg.artifacts.claims import VALID, Uploader
+from mreg.artifacts.hashing import check_received, stream_chunks
+from mreg.artifacts.partial_upload import CALLER_LIMIT
+from mreg.artifacts.parts import part_bytes
+from mreg.domain.digest import Digest, blob_key
+from mreg.domain.text import counted
+from mreg.errors import BadInput, MregError
+
+URLS = 64
+"""Maximum number of parts whose URLs are given at once, so that they are used before they expire."""
+
+
+def begin(backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int, now: datetime) -> DirectUpload:
+    """Return the unfinished upload of a blob by a caller, or begin one.
+
+    For a new one, expired uploads of the caller are removed, and the oldest above `CALLER_LIMIT`.
+    """
+    name = uploader.direct(digest, size)
+    found = backend.find_direct(name)
+    if found is not None:
+        return found
+    own = sorted(backend.direct_uploads(uploader.direct_beginning), key=lambda one: one.modified)
+    kept = {one.name for one in own[-CALLER_LIMIT + 1 :] if one.modified >= now - VALID}
+    for one in own:
+        if one.name not in kept:
+            backend.discard(one)
+    return backend.begin_direct(name)
+
+
+def remove_expired(backend: SupportsDirectUploads, now: datetime) -> None:
+    """Remove the uploads of all callers that began so long ago that no claim of that time is valid."""
+    for one in backend.direct_uploads(""):
+        if one.modified < now - VALID:
+            with suppress(MregError):
+                backend.discard(one)
+
+
+def part_sizes(size: int) -> dict[int, int]:
+    """Return the sizes of the parts of a blob by number."""
+    step = part_bytes(size)
+    return {number + 1: min(step, size - start) for number, start in enumerate(range(0, size, step))}
+
+
+def missing_parts(upload: DirectUpload, size: int) -> tuple[dict[int, int], int]:
+    """Return the sizes of the parts that have not arrived, by number, and the number of bytes that have."""
+    if upload.joined:
+        return {}, size
+    arrived, wanted = upload.sizes(), part_sizes(size)
+    missing = {number: length for number, length in wanted.items() if arrived.get(number) != length}
+    return missing, size - sum(missing.values())
+
+
+def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[int, int], None]) -> None:
+    """Verify the bytes of an upload, and make them a blob. The temporary bytes stay, unless they are refused.
+
+    Raises:
+        BadInput: Parts are missing or have other sizes, or the bytes have another digest; they are removed.
+        Conflict: The upload was discarded.
+        NotFound: Another request has moved the bytes.
+    """
+    try:
+        if not upload.joined:
+            missing, _ = missing_parts(upload, size)
+            more = upload.sizes().keys() - part_sizes(size).keys()
+            if missing or more:
+                what = (
+                    f"{counted(len(missing), 'part')} missing" if missing else f"{counted(len(more), 'part')} too many"
+                )
+                raise BadInput(f"the upload of {digest} is not complete: {what}", hint="upload the blob again")
+            upload.join()
+        count, received = 0, hashlib.sha256()
+        with closing(upload.open()) as stream:
+            for chunk in stream_chunks(stream):
+                received.update(chunk)
+                count += len(chunk)
+                progress(min(count, size), size)
+        if count != size:
+            raise BadInput(f"the upload of {digest} has another size: expected {size} bytes, got {count}")
+        check_received(digest, Digest.sha256(received.hexdigest()))
+    except BadInput:
+        upload.discard()
+        raise
+    upload.move(blob_key(digest), size)

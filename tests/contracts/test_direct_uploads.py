@@ -1,0 +1,158 @@
+"""Uploads by presigned URLs to the S3 stores: parts, their joining, and what is left of an upload."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+
+from mreg.artifacts import direct_upload, partial_upload, s3_direct
+from mreg.artifacts.backend import DirectUpload, SupportsDirectUploads
+from mreg.artifacts.claims import Uploader
+from mreg.artifacts.s3 import S3Backend
+from mreg.artifacts.store import ArtifactStore
+from mreg.domain.digest import Digest, blob_key
+from mreg.domain.names import ModelName
+from mreg.errors import BadInput, Conflict, NotFound
+from tests.conftest import EVERY_STORE
+from tests.contracts.test_s3_backend import backend_at
+from tests.servers import Place
+
+ADA = Uploader("ada", ModelName("team/net"))
+DATA = os.urandom((16 << 20) + 5)
+DIGEST = Digest.sha256(hashlib.sha256(DATA).hexdigest())
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def backend(place: Place) -> S3Backend:
+    return backend_at(place)
+
+
+@pytest.fixture
+def begin(backend: S3Backend) -> Callable[[], DirectUpload]:
+    return lambda: direct_upload.begin(backend, ADA, DIGEST, len(DATA), NOW)
+
+
+def send(upload: DirectUpload, data: bytes = DATA, *, most: int = 100) -> None:
+    missing, _ = direct_upload.missing_parts(upload, len(DATA))
+    for number, size in list(missing.items())[:most]:
+        start = (number - 1) * (8 << 20)
+        url = upload.presign(number, size, 60)
+        assert requests.put(url, data=data[start : start + size], timeout=60).status_code == 200
+
+
+def ignore(_done: int, _total: int) -> None:
+    """Ignore the progress."""
+
+
+def test_a_backend_of_s3_takes_direct_uploads(backend: S3Backend) -> None:
+    assert isinstance(backend, SupportsDirectUploads)
+    assert ArtifactStore(backend).direct_uploads is backend
+
+
+@EVERY_STORE
+def test_the_parts_become_a_blob(backend: S3Backend, begin: Callable[[], DirectUpload], place: Place) -> None:
+    upload = begin()
+    assert direct_upload.missing_parts(upload, len(DATA)) == ({1: 8 << 20, 2: 8 << 20, 3: 5}, 0)
+    send(upload, most=1)
+    again = begin()
+    assert direct_upload.missing_parts(again, len(DATA)) == ({2: 8 << 20, 3: 5}, 8 << 20)
+    send(again)
+    old_url = again.presign(1, 8 << 20, 60)
+    steps: list[int] = []
+    direct_upload.finish(again, DIGEST, len(DATA), lambda done, _total: steps.append(done))
+    assert (steps[-1], place.read(blob_key(DIGEST)) == DATA) == (len(DATA), True)
+    assert requests.put(old_url, data=b"x" * (8 << 20), timeout=60).status_code in (404, 500)  # 500: moto
+    assert place.read(blob_key(DIGEST)) == DATA
+    # Until it is discarded, it can be finished again.
+    direct_upload.finish(begin(), DIGEST, len(DATA), ignore)
+    again.discard()
+    assert (place.keys("direct"), place.uploads()) == ([], [])
+    with pytest.raises(NotFound):
+        again.open()
+    with pytest.raises(NotFound):
+        again.move(f"{blob_key(DIGEST)}x", len(DATA))
+    assert backend.find_direct(ADA.direct(DIGEST, len(DATA))) is None
+
+
+@EVERY_STORE
+def test_a_large_object_is_copied_in_parts(
+    begin: Callable[[], DirectUpload], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3_direct, "COPY_BYTES", 6 << 20)
+    upload = begin()
+    send(upload)
+    direct_upload.finish(upload, DIGEST, len(DATA), ignore)
+    upload.discard()
+    assert place.read(blob_key(DIGEST)) == DATA
+    assert (place.keys("direct"), place.uploads()) == ([], [])
+
+
+def test_an_upload_that_is_not_as_announced_is_removed(begin: Callable[[], DirectUpload], place: Place) -> None:
+    upload = begin()
+    send(upload, most=2)
+    with pytest.raises(BadInput, match=r"is not complete: 1 part missing$"):
+        direct_upload.finish(upload, DIGEST, len(DATA), ignore)
+    upload = begin()
+    send(upload)
+    requests.put(upload.presign(4, 5, 60), data=b"12345", timeout=60)
+    with pytest.raises(BadInput, match=r"is not complete: 1 part too many$"):
+        direct_upload.finish(upload, DIGEST, len(DATA), ignore)
+    upload = begin()
+    send(upload, DATA[:-1] + bytes([DATA[-1] ^ 1]))
+    with pytest.raises(BadInput, match="the bytes do not match their digest"):
+        direct_upload.finish(upload, DIGEST, len(DATA), ignore)
+    assert place.keys() == []
+    upload = begin()
+    upload.discard()
+    with pytest.raises(Conflict, match="discarded"):
+        upload.join()
+
+
+def test_an_upload_whose_parts_are_gone_begins_again(begin: Callable[[], DirectUpload], place: Place) -> None:
+    send(begin(), most=1)
+    client = place.server.client()
+    for upload in client.list_multipart_uploads(Bucket="models", Prefix=f"{place.prefix}/")["Uploads"]:
+        client.abort_multipart_upload(Bucket="models", Key=upload["Key"], UploadId=upload["UploadId"])
+    (before,) = place.keys("direct")
+    assert direct_upload.missing_parts(begin(), len(DATA))[1] == 0
+    assert len(place.keys("direct")) == 1 and place.keys("direct") != [before]
+
+
+def test_unfinished_uploads_are_listed_and_discarded(
+    backend: S3Backend, begin: Callable[[], DirectUpload], place: Place
+) -> None:
+    store = ArtifactStore(backend)
+    upload = begin()
+    send(upload, most=2)
+    (found,) = store.unfinished()
+    assert (found.size, found.name.startswith("direct/")) == (16 << 20, True)
+    assert found.modified >= NOW - timedelta(seconds=5)
+    send(upload)
+    upload.join()
+    (found,) = store.unfinished()
+    assert found.size == len(DATA)
+    place.write("direct/notes.txt", b"of somebody else")
+    store.discard(found)
+    assert (place.keys(), place.uploads(), list(store.unfinished())) == (["direct/notes.txt"], [], [])
+
+
+def test_expired_uploads_make_room(backend: S3Backend, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct_upload, "CALLER_LIMIT", 2)
+    assert partial_upload.CALLER_LIMIT == 100
+    for size in (10, 11, 12):
+        direct_upload.begin(backend, ADA, DIGEST, size, NOW)
+    assert len(place.keys("direct")) == 2
+    direct_upload.begin(backend, Uploader("bob", ADA.model), DIGEST, 10, NOW)
+    assert len(place.keys("direct")) == 3  # another caller has its own limit
+    direct_upload.begin(backend, ADA, DIGEST, 20, NOW + timedelta(hours=25))
+    assert len(place.keys("direct")) == 2
+    direct_upload.remove_expired(backend, NOW)
+    assert len(place.keys("direct")) == 2
+    direct_upload.remove_expired(backend, NOW + timedelta(hours=25))
+    assert (place.keys("direct"), place.uploads()) == ([], [])
