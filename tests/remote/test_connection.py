@@ -714,10 +714,10 @@ def test_a_call_has_ten_minutes_of_which_a_server_may_be_silent_for_one(
     assert given == [(60.0, 1600.0), (60.0, float("inf"))]
 
 
-@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8.39 MB")])
+@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8 MB")])
 def test_an_error_answer_has_a_largest_size(fake: Serve, spare: int, expected: str) -> None:
     document = json.dumps({"code": "bad_input", "detail": "not a problem", "hint": ""}).encode()
-    body = document.ljust((8 << 20) + spare)
+    body = document.ljust(8_000_000 + spare)
     assert failure(fake(answer(body, "400 Bad Request", "application/problem+json")).url).message.endswith(expected)
 
 
