@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants import EQUIVALENT, MODULES, ROOT, equivalents, mutants
+from tests.mutants import EQUIVALENT, MODULES, ROOT, Normal, chosen_tests, equivalents, mutants
 
 
 def functions(path: Path) -> set[str]:
@@ -39,3 +39,28 @@ def test_an_equivalent_mutant_has_a_module_and_a_reason() -> None:
             assert function, row
             assert " => " in change, row
             assert reason, row
+
+
+def test_the_part_of_some_tests_has_their_lines_and_times() -> None:
+    ids = [
+        "tests/a.py::test_x",
+        "tests/a.py::test_x[1-a]",
+        "tests/a.py::test_xy",
+        "tests/a.py::TestC::test_x",
+        "tests/ab.py::test_x",
+    ]
+    normal = Normal(
+        {("m", 1): set(ids), ("m", 2): {ids[4]}}, dict(zip(ids, (1.0, 2.0, 3.0, 4.0, 50.0), strict=True)), 60.0
+    )
+    part = normal.of(["tests/a.py::test_x", "tests/missing.py"])
+    assert part.covering == {("m", 1): set(ids[:2]), ("m", 2): set()}
+    assert (part.limit, part.whole_limit) == (20.0, 620.0)
+    assert normal.of(["tests/a.py"]).seconds == dict(zip(ids[:4], (1.0, 2.0, 3.0, 4.0), strict=True))
+    assert normal.of(["tests/missing.py"]).limit == 10.0
+
+
+def test_a_function_runs_once_if_its_file_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(MODULES, "a", "tests/a.py tests/b.py::test_b tests/c.py::test_c")
+    monkeypatch.setitem(MODULES, "b", "tests/b.py tests/a.py")
+    assert chosen_tests(["a", "b"]) == ["tests/a.py", "tests/c.py::test_c", "tests/b.py"]
+    assert chosen_tests(["a"]) == ["tests/a.py", "tests/b.py::test_b", "tests/c.py::test_c"]

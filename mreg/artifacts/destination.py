@@ -247,8 +247,6 @@ class Destination:
 
     def _same_or_within(self, manifest: Manifest) -> bool:
         """Return whether a pull of the whole artifact would change no file: other files can be in the folder, too."""
-        if self._same_folder(manifest):
-            return True
         return self._has_all(manifest) and not self._place.has_leftovers(manifest)
 
     def _others_than(self, manifest: Manifest) -> tuple[str, ...]:
@@ -256,7 +254,7 @@ class Destination:
         folded = set(folded_names(entry.path for entry in manifest.entries))
         with contextlib.suppress(OSError):
             there = sorted(names_below(self._path))
-            return tuple(path for path in there if folded_names((path,))[0] not in folded)[: LISTED + 1]
+            return tuple(path for path in there if folded.isdisjoint(folded_names((path,))))[: LISTED + 1]
         return ()
 
     def _has(self, entry: ManifestEntry) -> bool:
@@ -510,24 +508,6 @@ class Destination:
             return False
         with os.fdopen(open_file(path, follow=False), "rb", buffering=0) as stream:
             return hashed(stream_chunks(stream, CHUNK_BYTES)) == digest
-
-    def _same_folder(self, manifest: Manifest) -> bool:
-        if not is_folder(self._path):
-            return False
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another pull can replace it at the same time
-            for entry in manifest.entries:  # first, so that a large folder of other files is not walked
-                found = os.lstat(os.path.join(self._path, entry.path))
-                if not stat.S_ISREG(found.st_mode) or found.st_size != entry.size:
-                    return False
-            if not all(is_folder(os.path.join(self._path, folder)) for folder in manifest.folders):
-                return False
-            # A file system can store a name in another Unicode form or case and still find it by the entry's path.
-            there, wanted = names_below(self._path), [entry.path for entry in manifest.entries]
-            return folded_names(there) == folded_names(wanted) and all(
-                self._same_file(os.path.join(self._path, entry.path), entry.digest, entry.size, entry.executable)
-                for entry in manifest.entries
-            )
-        return False
 
     @contextlib.contextmanager
     def _partial(self, digest: Digest, size: int, make: Callable[[str], int]) -> Iterator[Partial]:

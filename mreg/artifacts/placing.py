@@ -103,7 +103,7 @@ class FolderPlace:
             whole: The manifest of the artifact, if a selection of it is added to the files of an existing folder.
         """
         if not is_folder(self._path) or not (os.listdir(self._path) or self._protected()):
-            self._rename_folder(path, staged.identity.st_ino, record_of(manifest), force=force)
+            self._rename_folder(path, staged.identity.st_ino, record_of(manifest))
             return ()
         if whole is None and not force and os.listdir(self._path):
             raise taken(self._path, folder=True)
@@ -162,8 +162,12 @@ class FolderPlace:
         if not record or not self._records.keep(self._path, inode, record):
             self._records.drop(self._path, inode)  # a missing record is better than a wrong one
 
-    def _rename_folder(self, path: str, inode: int, record: PullRecord, *, force: bool) -> None:
-        """Rename a complete folder to the destination, replacing an empty folder or, with `force`, a file or link."""
+    def _rename_folder(self, path: str, inode: int, record: PullRecord) -> None:
+        """Rename a complete folder to the destination; only an empty folder is replaced.
+
+        Raises:
+            AlreadyExists: Something else has appeared there during the pull.
+        """
         self._record(inode, record)
         try:
             try:
@@ -173,15 +177,8 @@ class FolderPlace:
                 occupied = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
                 if error.errno not in occupied:
                     raise
-                if self._rename_onto_empty(path):
-                    return
-                if not force:
+                if not self._rename_onto_empty(path):
                     raise taken(self._path, folder=True) from None
-            refuse_irreplaceable(self._path, folder=True)
-            with self._swapped(path) as old:
-                found = os.lstat(old)
-                if not (stat.S_ISREG(found.st_mode) or stat.S_ISLNK(found.st_mode)):
-                    raise self._changed()
         except BaseException:
             self._record(inode, PullRecord())
             raise

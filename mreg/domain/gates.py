@@ -223,9 +223,9 @@ def _holds(operator: str, value: object, wanted: tuple[object, ...]) -> bool:
     if operator == "like":
         pattern = "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in str(bound))
         return re.fullmatch(pattern, str(value), re.IGNORECASE | re.DOTALL) is not None
-    if not isinstance(value, str) and not isinstance(bound, str):
-        return _ordered(operator, _exact(value), _exact(bound))
-    return _ordered(operator, str(value), str(bound).removeprefix("sha256:"))
+    if isinstance(bound, str):
+        return _ordered(operator, str(value), bound.removeprefix("sha256:"))
+    return _ordered(operator, _exact(value), _exact(bound))
 
 
 def _ordered(operator: str, first: object, second: object) -> bool:

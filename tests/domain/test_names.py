@@ -290,6 +290,11 @@ def test_a_text_that_is_no_alias_says_what_is(alias: str) -> None:
     assert caught.value.hint == "use 1 to 64 letters, digits, '.', '_', '-', beginning with a letter"
 
 
+def test_a_name_and_a_reference_are_shown_as_they_are_written() -> None:
+    assert repr(ModelName("team/m")) == "ModelName('team/m')"
+    assert repr(VersionRef.parse("m@production~1")) == "<VersionRef m@production~1>"
+
+
 def test_a_reference_goes_back_a_million_steps_and_no_further() -> None:
     assert VersionRef.parse("a@production~1000000").selector == Selector(SelectorKind.STAGE, "production", 1_000_000)
     assert str(VersionRef.parse("a@3~1000000")) == "a@3~1000000"
@@ -300,6 +305,7 @@ def test_a_reference_goes_back_a_million_steps_and_no_further() -> None:
 
 def test_the_limits_of_aliases_versions_and_steps_back_are_inclusive() -> None:
     assert check_alias("a" * 64) == "a" * 64
+    assert LARGEST_VERSION == 2_147_483_647
     assert Selector.parse(str(LARGEST_VERSION)).value == str(LARGEST_VERSION)
     assert Selector.parse(f"latest~{LARGEST_BACK}").back == LARGEST_BACK
     for beyond in ("a" * 65, str(LARGEST_VERSION + 1), f"latest~{LARGEST_BACK + 1}"):

@@ -93,6 +93,28 @@ def test_a_gate_holds_or_fails(gate: str, metrics: dict[str, float], expected: b
     assert passes(gate, replace(version(), metrics=metrics)) is expected
 
 
+ALIASES = [
+    ("alias = champion", True),
+    ("alias = CHAMPION", True),
+    ("alias = other", False),
+    ("not alias = other", True),
+    ("not alias = champion", False),
+    ("alias != champion", True),  # one alias that differs is enough
+    ("alias in (other, blue)", True),
+    ("alias in (other, another)", False),
+    ("alias like 'cham%'", True),
+    ("alias like 'ham%'", False),
+    ("alias is null", False),
+    ("alias is not null", True),
+]
+
+
+@pytest.mark.parametrize(("gate", "expected"), ALIASES)
+def test_a_gate_on_aliases_holds_if_one_alias_matches(gate: str, expected: bool) -> None:
+    assert passes(gate, replace(version(), aliases=("Champion", "blue"))) is expected
+    assert passes(gate, replace(version(), aliases=())) is (gate == "alias is null")
+
+
 NUMERIC = [
     # Compared as text, each of these would have the other answer.
     ("latency <= 100", 20, True),
@@ -110,6 +132,9 @@ NUMERIC = [
     ("params.batch <= 100", None, True),
     ("params.batch > 100", None, False),
     ("params.batch = 20.0", None, True),
+    ("params.batch in (20.0, 30)", None, True),
+    ("params.batch in ('auto', 20)", None, True),  # one text makes all of them texts
+    ("params.batch in (20.0, 'auto')", None, False),
     ("size_bytes > 9", None, True),
     ("size_bytes < 9", None, False),
     ("version < 10", None, True),
@@ -352,6 +377,45 @@ def test_a_policy_is_bounded_unless_an_older_release_stored_it() -> None:
         parse_policy({"Production": {"gates": [f"{largest} "]}})
 
 
+JOINED: list[tuple[dict[str, object], dict[str, object], Rule]] = [
+    ({}, {}, Rule()),
+    ({"gates": ["a > 1", "b > 1"]}, {"gates": ["c > 1", "a > 1"]}, Rule(gates=("a > 1", "b > 1", "c > 1"))),
+    ({"from": "Staging"}, {}, Rule(came_from=ModelStage.STAGING)),
+    ({}, {"from": "Staging"}, Rule(came_from=ModelStage.STAGING)),
+    ({"from": "Staging"}, {"from": "Production"}, Rule(came_from=ModelStage.STAGING)),
+    ({"approvals": 1}, {"approvals": 2}, Rule(approvals=2)),
+    ({"approvals": 2}, {"approvals": 1}, Rule(approvals=2)),
+    ({"approvals": 1, "approvers": ["bob", "lin"]}, {"approvals": 3}, Rule(approvals=2, approvers=("bob", "lin"))),
+    ({"approvals": 1}, {"approvals": 1, "approvers": ["lin"]}, Rule(approvals=1, approvers=("lin",))),
+    (
+        {"approvals": 2, "approvers": ["bob", "lin"]},
+        {"approvals": 1, "approvers": ["lin", "eve"]},
+        Rule(approvals=1, approvers=("lin",)),
+    ),
+    (
+        {"approvals": 1, "approvers": ["bob"]},
+        {"approvals": 1, "approvers": ["eve"]},
+        Rule(approvals=1, approvers=("bob",)),
+    ),
+    ({"own_approval": True}, {"own_approval": True}, Rule(own_approval=True)),
+    ({"own_approval": True}, {"own_approval": False}, Rule()),
+    ({"own_approval": False}, {"own_approval": True}, Rule()),
+    ({"override": True}, {"override": True}, Rule(override=True)),
+    ({"override": True}, {"override": False}, Rule()),
+    ({"override": False}, {"override": True}, Rule()),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "expected"), JOINED)
+def test_rules_for_two_spellings_of_an_alias_are_joined(
+    first: dict[str, object], second: dict[str, object], expected: Rule
+) -> None:
+    found = parse_policy({"aliases": {"Champion": first, "champion": second}}, stored=True)
+    assert found == Policy({"Champion": expected})
+    with pytest.raises(BadInput, match="Champion and champion are the same alias"):
+        parse_policy({"aliases": {"Champion": first, "champion": second}})
+
+
 def test_a_gate_is_parsed_once_for_all_versions() -> None:
     rule, same = (parse_policy({"Production": {"gates": ["a >= 1"]}}).rule("Production") for _ in range(2))
     first = rule.conditions[0][1]
@@ -391,6 +455,7 @@ def test_a_version_leaves_freely_where_it_is_not_in_use_or_no_rule_guards(place:
 
 
 def test_the_limits_of_gates_and_approvers_are_inclusive() -> None:
+    assert (GATES_LIMIT, PEOPLE_LIMIT) == (100, 100)
     people = [f"p{number}" for number in range(PEOPLE_LIMIT + 1)]
     gates = ["a > 1"] * (GATES_LIMIT + 1)
     full = parse_policy({"Production": {"gates": gates[1:], "approvers": people[1:], "approvals": PEOPLE_LIMIT}})

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -533,6 +534,87 @@ def test_a_folder_that_is_changed_during_the_pull_is_not_replaced(
     assert not list(Path().glob(".out.mreg-*"))
     registry.pull("fo@2", "out", force=True)
     assert files_in("out").items() >= V2.items()
+
+
+@pytest.mark.parametrize("force", [True, False])
+@pytest.mark.parametrize("kind", ["file", "link", "pipe", "folder", "empty folder"])
+def test_what_appears_at_the_destination_during_the_pull_is_not_replaced(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, kind: str, force: bool
+) -> None:
+    real = placing.FolderPlace._rename_folder
+
+    def appearing(*words: Any) -> None:
+        if kind == "file":
+            Path("out").write_text("mine")
+        elif kind == "link":
+            os.symlink("elsewhere", "out")
+        elif kind == "pipe":
+            os.mkfifo("out")
+        else:
+            fill("out", {"mine": "mine"} if kind == "folder" else {})
+            os.makedirs("out", exist_ok=True)
+        real(*words)
+
+    monkeypatch.setattr(placing.FolderPlace, "_rename_folder", appearing)
+    if kind == "empty folder":
+        registry.pull("fo@2", "out", force=force)
+        assert files_in("out") == V2
+        return
+    with pytest.raises(mreg.AlreadyExists) as caught:
+        registry.pull("fo@2", "out", force=force)
+    assert caught.value.message == f"'{os.path.abspath('out')}' already exists with other content"
+    assert os.listdir() == ["out"]
+    there = os.lstat("out").st_mode
+    assert (stat.S_ISREG(there), stat.S_ISLNK(there), stat.S_ISFIFO(there), stat.S_ISDIR(there)) == (
+        kind == "file", kind == "link", kind == "pipe", kind == "folder",
+    )  # fmt: skip
+    assert kind not in ("file", "folder") or "mine" in (Path("out").read_text() if kind == "file" else files_in("out"))
+    assert not any(path.is_file() for path in records().rglob("*"))
+
+
+def test_an_empty_folder_is_replaced_where_a_rename_cannot(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, out = os.rename, os.path.abspath("out")
+    failures = 0
+
+    def as_on_windows(source: str, target: str, **options: int) -> None:
+        nonlocal failures
+        if target == out and os.path.lexists(out):
+            raise FileExistsError(17, "File exists")
+        if target == out and failures:
+            failures -= 1
+            raise OSError(28, "No space left on device")
+        real(source, target, **options)
+
+    monkeypatch.setattr(os, "rename", as_on_windows)
+    os.mkdir("out")
+    failures = 1
+    with pytest.raises(mreg.Unavailable, match="No space left on device"):
+        registry.pull("fo@2", "out")
+    assert os.listdir("out") == []
+    registry.pull("fo@2", "out")
+    assert files_in("out") == V2
+
+
+def test_a_changed_folder_that_cannot_be_put_back_is_kept_beside_the_destination(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.pull("fo@1", "out")
+    real, calls = rename2, 0
+
+    def once(source: str, target: str, flags: int) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            fill("out", {"mine": "mine"})
+        return calls == 1 and real(source, target, flags)
+
+    monkeypatch.setattr(placing, "rename2", once)
+    with pytest.raises(mreg.Conflict, match="was changed during the pull"):
+        registry.pull("fo@2", "out", force=True)
+    (saved,) = Path().glob("out.replaced-*")
+    assert files_in(saved) == {**V1, "mine": "mine"}
 
 
 @pytest.mark.parametrize("step", [1, 2])

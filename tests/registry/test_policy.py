@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mreg
+from mreg.artifacts.store import ArtifactStore
 from mreg.domain.events import Event
 from mreg.domain.model import ModelStage
 from mreg.domain.policy import Policy, Rule, assess
@@ -312,6 +314,31 @@ def test_the_hint_that_nothing_is_overridden_is_the_command_without_the_override
     with pytest.raises(mreg.BadInput) as caught:
         road.set_alias("m@2", "champion", override="why")
     assert caught.value.hint == "mreg alias m@2 champion"
+    road.set_alias("m@2", "champion")
+    road.apply_policy(Policy({"champion": Rule(gates=("version > 2",), override=True)}))
+    with pytest.raises(mreg.BadInput, match="nothing to override: the policy allows this") as caught:
+        road.set_alias("m@2", "champion", override="it has the alias")
+    assert caught.value.hint == "mreg alias m@2 champion"
+
+
+def test_a_rollback_is_refused_if_another_version_is_the_one_before_meanwhile(
+    road: mreg.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    road.promote("m@2", "production")
+    real = ArtifactStore.verify
+
+    def verify(self: ArtifactStore, *words: Any) -> Any:
+        monkeypatch.setattr(ArtifactStore, "verify", real)
+        road.promote("m@3", "production")
+        return real(self, *words)
+
+    monkeypatch.setattr(ArtifactStore, "verify", verify)
+    with pytest.raises(mreg.Conflict) as caught:
+        road.rollback("m")
+    assert caught.value.message == "Production of m changed while the bytes of m@1 were verified"
+    assert caught.value.hint == "check and try again: mreg show m"
+    assert road.version("m@production").version == 3
+    assert str(road.rollback("m").version.reference) == "m@2"
 
 
 def test_the_event_of_a_move_that_no_policy_guards_says_nothing_of_a_policy(road: mreg.Registry) -> None:

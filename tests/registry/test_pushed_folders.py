@@ -192,10 +192,11 @@ def test_a_snapshot_of_hugging_face_is_pushed_and_pulled(registry: LocalRegistry
 def test_links_are_refused_without_the_flag_that_the_hint_names(registry: LocalRegistry, tmp_path: Path) -> None:
     root = write(tmp_path / "f", "epoch=3.ckpt")
     (root / "last.ckpt").symlink_to("epoch=3.ckpt")
-    with pytest.raises(BadInput) as caught:
-        registry.push(root, name="m")
-    assert caught.value.message == f"cannot push '{root}': 'last.ckpt' is a link to 'epoch=3.ckpt'"
-    assert caught.value.hint == "push what links point to: --follow-links; or leave it out: --exclude /last.ckpt"
+    for call in (registry.push, registry.plan_push):
+        with pytest.raises(BadInput) as caught:
+            call(root, name="m")
+        assert caught.value.message == f"cannot push '{root}': 'last.ckpt' is a link to 'epoch=3.ckpt'"
+        assert caught.value.hint == "push what links point to: --follow-links; or leave it out: --exclude /last.ckpt"
     assert planned(registry, root, exclude=["/last.ckpt"]) == ["epoch=3.ckpt"]
     assert planned(registry, root, follow_links=True) == ["epoch=3.ckpt", "last.ckpt"]
 

@@ -19,6 +19,7 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName
 from mreg.domain.policy import Policy, Rule
+from mreg.registry import push as push_module
 from mreg.registry.local import LocalRegistry
 from mreg.registry.push import check_file_name
 from mreg.results.models import ModelVersions
@@ -109,7 +110,8 @@ def test_files_of_a_known_size_are_hashed_before_they_are_written(
 def test_a_file_is_compared_with_the_newest_blobs_of_its_size_only(
     registry: mreg.Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mreg.registry.push.SAME_SIZE", 2)
+    assert push_module.SAME_SIZE == 64
+    monkeypatch.setattr(push_module, "SAME_SIZE", 2)
     known: list[list[str]] = []
     put = ArtifactStore.put
 

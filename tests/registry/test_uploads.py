@@ -236,6 +236,25 @@ def test_an_empty_file_is_refused_and_a_byte_is_enough(registry: LocalRegistry) 
     assert commit(registry, b"1").artifact.file_count == 1
 
 
+def test_an_empty_folder_is_refused_and_a_byte_is_enough(registry: LocalRegistry) -> None:
+    put(registry, b"", b"1")
+    for files, why in (
+        ({}, "it has no files"),
+        ({"a": b"", "b": b""}, "it has only files of 0 bytes"),
+    ):
+        manifest = manifest_of(files)
+        put(registry, manifest)
+        with pytest.raises(BadInput) as caught:
+            commit(registry, manifest, ArtifactKind.FOLDER)
+        assert (caught.value.message, caught.value.hint) == (
+            f"the folder is empty: {why}",
+            "check the program that sent it",
+        )
+    with pytest.raises(NotFound):
+        registry.model("m")
+    assert push_folder(registry, {"a": b"", "b": b"1"}).artifact.file_count == 2
+
+
 def test_a_claim_cannot_be_used_after_a_day(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     put(registry, b"x")
     for hours, expected in ((23, []), (25, [digest_of(b"x")])):
