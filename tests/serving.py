@@ -7,12 +7,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mreg.testing.registry import USERS
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from mreg.registry.remote import RemoteRegistry
 
 
 @dataclass
@@ -31,6 +35,10 @@ class Serving:
     log: Path
     words: tuple[str, ...] = ()
 
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
     def kill(self) -> None:
         """Kill the server with SIGKILL."""
         self.process.kill()
@@ -38,7 +46,7 @@ class Serving:
 
     def start(self) -> None:
         """Start the server again after a kill, at the same URL."""
-        self.process, self.url = _start(self.log.parent, self.variables, self.url.rpartition(":")[2], self.words)
+        self.process, self.url = _start(self.log.parent, self.variables, str(self.port), self.words)
 
 
 @contextmanager
@@ -57,6 +65,43 @@ def serving(folder: Path, variables: Mapping[str, str], *words: str) -> Iterator
         yield found
     finally:
         found.kill()
+
+
+def serving_a_folder(folder: Path) -> AbstractContextManager[Serving]:
+    """Start a server over SQLite and a folder, both in ``folder``."""
+    variables = {"MREG_CATALOG": str(folder / "catalog.db"), "MREG_ARTIFACTS": str(folder / "artifacts")}
+    return serving(folder, variables)
+
+
+class OpenClient(Protocol):
+    """Opens the registry of a user of a server."""
+
+    def __call__(self, user: str = "ada", *, secret: str = "", **options: Any) -> RemoteRegistry: ...
+
+
+@contextmanager
+def clients(served: Serving, url: str = "") -> Iterator[OpenClient]:
+    """Return the function that opens registries behind a server; they are closed at the end.
+
+    Args:
+        url: URL of the server for its clients, such as that of a proxy (default: its own).
+    """
+    from mreg.registry.remote import RemoteRegistry
+    from mreg.remote.connection import Connection
+    from mreg.results.profiles import Profile
+
+    with ExitStack() as opened:
+
+        def open_client(user: str = "ada", *, secret: str = "", **options: Any) -> RemoteRegistry:
+            given = secret or served.secrets[user]
+            profile = Profile(name="team", catalog="", artifacts="")
+            registry = RemoteRegistry(  # type: ignore[abstract]
+                Connection(url or served.url, token=lambda: given), profile, **options
+            )
+            opened.callback(registry.close)
+            return registry
+
+        yield open_client
 
 
 def _start(

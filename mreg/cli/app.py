@@ -81,7 +81,7 @@ HEADINGS: dict[str, dict[str, Entry]] = {
     "Configuration": {
         "init": ("profiles", "init", "Create a project file (mreg.yaml)."),
         "profile": ("profiles", "PROFILE_COMMANDS", "List, show, add, remove, check and select profiles."),
-        "login": ("login", "login", "Save a token for a server, after a check."),
+        "login": ("login", "login", "Check a token for a server, and save it."),
         "logout": ("login", "logout", "Remove the saved token of a server."),
         "whoami": ("login", "whoami", "Show the name and role of your token on the server."),
         "trust": ("trust", "trust", "Trust the project file of a folder."),

@@ -105,7 +105,7 @@ class Invocation:
             self.output.steps(f"the registry of this machine has no models; {words}", commands)
 
     def local_registry(self) -> LocalRegistry:
-        """Return the registry of the chosen profile, for a command that needs the catalog itself.
+        """Return the registry of the chosen profile, for a command that needs direct access to the catalog.
 
         Raises:
             BadInput: The profile names a server.

@@ -39,16 +39,19 @@ def login(
     more: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
     token_stdin: Annotated[
         bool,
-        typer.Option("--token-stdin", help="Read the token from standard input, as without a terminal."),
+        typer.Option("--token-stdin", help="Read the token from standard input (default: if there is no terminal)."),
     ] = False,
-    insecure: Annotated[bool, typer.Option("--insecure", help="Allow a server without TLS, now and later.")] = False,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Allow this server without TLS, also in later commands.")
+    ] = False,
 ) -> None:
-    """Save a token for a server, after a check.
+    """Check a token for a server, and save it.
 
-    The token is read without echo on a terminal, and from standard input elsewhere. It is saved in the keyring of your
-    system, if the package keyring is installed and works, otherwise in a file that only you can read. It is sent only
-    to this scheme, host and port. MREG_TOKEN and a token_command in your profile come first. A login does not change
-    which registry commands use: the command prints the next step, unless they use this server already.
+    On a terminal, the command asks for the token and does not show it; otherwise it reads standard input. The token is
+    saved in the keyring of your system if the package keyring is installed and works, otherwise in a file that only you
+    can read. It is sent only to this scheme, host and port. MREG_TOKEN and the token_command of your profile take
+    precedence. A login does not change which registry commands use: the command prints the next step, unless they use
+    this server already.
 
     Examples:
       mreg login https://models.example
@@ -113,7 +116,7 @@ def _tell_next_steps(run: Invocation, address: Address) -> None:
     from mreg.profile.switching import by_default, for_this_shell
 
     if os.environ.get("MREG_TOKEN"):
-        run.output.warn("MREG_TOKEN is set, and comes before the saved token")
+        run.output.warn("MREG_TOKEN is set and takes precedence over the saved token")
     try:
         profile = load_profile(
             profile=run.profile, config=run.config, trust_project=run.trust_project, notice=lambda _text: None
@@ -201,7 +204,7 @@ def _identify(run: Invocation, address: Address, token: Password) -> Identity:
             return registry.whoami()
         except MregError as error:
             if error.details.get("status") == 401:
-                error.hint = "check that the token is whole, is for this server, and was not revoked"
+                error.hint = "check that the token is complete, belongs to this server, and was not revoked"
             raise
 
 
@@ -226,7 +229,7 @@ def logout(
 ) -> None:
     """Remove the saved token of a server.
 
-    The server still accepts the token elsewhere, until it expires or an administrator revokes it.
+    The token stays valid until it expires or an administrator revokes it.
 
     Examples:
       mreg logout https://models.example
@@ -254,7 +257,7 @@ def logout(
     for login in logins:
         reason = drop_token(login)
         if reason:
-            run.output.warn(f"the keyring can still have the token for {login.origin}: {reason}")
+            run.output.warn(f"the token for {login.origin} can still be in the keyring: {reason}")
     if os.environ.get("MREG_TOKEN"):
         run.output.warn("MREG_TOKEN is still set")
     run.output.results(tuple(Logout(server=login.origin) for login in logins), Logout)

@@ -99,10 +99,10 @@ def serve(
 ) -> None:
     """Serve the registry over HTTP.
 
-    The web page is at /ui. Clients need tokens, which mreg token creates, lists and revokes; events have the name of
-    the token as their user. Only without any token, on 127.0.0.1 (the default), all users of this machine have full
-    access. A token file is read again when it changes. The access log goes to standard error. SIGTERM stops the
-    server: open requests are finished first, and the exit code is 0.
+    The web page is at /ui. Clients need tokens: create them with mreg token create. The name of the token is the user
+    in the audit trail. Before the first token, the server listens only on loopback addresses, and all users of this
+    machine have full access. A token file is read again when it changes. The access log goes to standard error.
+    SIGTERM stops the server after it has finished the open requests, with exit code 0.
 
     Examples:
       mreg serve
@@ -154,7 +154,9 @@ def serve(
     )
     registry.check_places()
     if settings.trusted_proxies.networks and not (settings.needs_token or registry.has_active_token()):
-        run.output.warn("there are no tokens: all clients of the proxy have full access; mreg token create NAME")
+        run.output.warn(
+            "without a token, all clients of the proxy have full access; to create one: mreg token create NAME"
+        )
     if direct:
         registry.check_presigning()
     gc.set_threshold(*USUAL_COLLECTION)

@@ -36,7 +36,7 @@ def create(
         typer.Option(
             "--models",
             metavar="PATTERN",
-            help="Models that it may see and change, such as 'team-a/*'; several with commas (default: all).",
+            help="Models that it can see and change, such as 'team-a/*,churn' (default: all).",
         ),
     ] = None,
     expires: Annotated[
@@ -44,7 +44,7 @@ def create(
         typer.Option(
             "--expires",
             metavar="TIME",
-            help="Period such as 90d or 12h, or a date, after which it is refused (default: never).",
+            help="Expiry: a period such as 90d or 12h, or a date (default: never).",
         ),
     ] = None,
     line: Annotated[
@@ -53,9 +53,10 @@ def create(
 ) -> None:
     """Create a token for a client of mreg serve.
 
-    The secret is shown once and stored nowhere: the catalog has its SHA-256. The server accepts the token with the next
-    request. With -q only the secret is printed. With --line the catalog is not changed: the command prints the line for
-    the file of mreg serve --token-file; -q prints it alone, and the secret goes to standard error.
+    Save the secret when it is shown: the catalog has only its SHA-256. The server accepts the token from the next
+    request on. -q prints only the secret. With --line, the catalog is not changed: the command prints a line for the
+    file of mreg serve --token-file. With --line -q, only this line goes to standard output, and the secret goes to
+    standard error.
 
     Examples:
       mreg token create ci --role writer --models 'team-a/*' --expires 90d
@@ -82,19 +83,19 @@ def create(
     made = new_token(name, wanted, patterns, until)
     run.output.result(made)
     if run.output.quiet:
-        run.output.warn(f"the token of {name}, shown once: {made.secret}")
+        run.output.warn(f"the token of {name} (not shown again): {made.secret}")
 
 
 def _instant(expires: str) -> str | None:
     """Return a period unchanged; None for a time, which needs a zone."""
-    return expires if expires[-1:] in ("m", "h", "d") else None
+    return expires if expires[-1:] in ("s", "m", "h", "d") else None
 
 
 def list_tokens(ctx: typer.Context) -> None:
     """List the tokens of the catalog.
 
-    Expired tokens are listed, and revoked ones are not. The time of the last use can be an hour old. The tokens of a
-    token file are not in the catalog.
+    The list has expired tokens, but no revoked ones and none of a token file. The time of the last use can be up to an
+    hour old.
 
     Examples:
       mreg token list
@@ -113,9 +114,9 @@ def revoke(
 ) -> None:
     """Revoke a token of the catalog.
 
-    The server refuses it from the next request on, and a running upload or download with it ends. The name can be used
-    for a new token. A token of a token file is revoked by removing its line. The command asks for confirmation if the
-    token is the one that it uses itself.
+    The server refuses the token from the next request on, and aborts running uploads and downloads that use it. A new
+    token can have the same name. To revoke a token of a token file, remove its line. The command asks for
+    confirmation if it uses this token itself.
 
     Examples:
       mreg token revoke ci

@@ -118,7 +118,7 @@ def run_token_command(command: TokenCommand) -> Password:
     )
     what = f"the token_command {quoted(command.words[0])} ({command.place})"
     if failure:
-        raise Unavailable(f"{what} failed: {failure}", hint="run it by hand, or set MREG_TOKEN")
+        raise Unavailable(f"{what} failed: {failure}", hint="run it yourself to see the reason, or set MREG_TOKEN")
     lines = output.decode("utf-8", "replace").strip().splitlines()
     if len(lines) > 1:
         raise BadInput(f"{what} printed more than one line", hint="print the token alone")
@@ -148,5 +148,5 @@ def saved_token(origin: str) -> Password:
             f"cannot read the token for {origin}: {error.message}", hint=f"set MREG_TOKEN, or run mreg login {origin}"
         ) from error
     if not found:
-        raise Unavailable(f"the keyring has no token for {origin} any more", hint=f"mreg login {origin}")
+        raise Unavailable(f"the token for {origin} is no longer in the keyring", hint=f"mreg login {origin}")
     return found

@@ -48,7 +48,7 @@ def store_in_keyring(origin: str, token: Password) -> None:
         return keyring.get_password(SERVICE, origin)
 
     if _called(store) != token.reveal():
-        raise Unavailable("the keyring did not keep the token")
+        raise Unavailable("the keyring did not store the token")
 
 
 def read_from_keyring(origin: str) -> Password:
@@ -95,7 +95,7 @@ def _called(use: Callable[[KeyringBackend], T]) -> T:
 
             found = keyring.get_keyring()
             if found.priority < SECURE and not _is_chosen(found):
-                errors.append("this system has no keyring that encrypts")
+                errors.append("this system does not have an encrypted keyring")
             else:
                 results.append(use(found))
         except Exception as error:  # noqa: BLE001  of any backend
@@ -106,4 +106,4 @@ def _called(use: Callable[[KeyringBackend], T]) -> T:
     calling.join(SECONDS)
     if results:
         return results[0]
-    raise Unavailable(f"cannot use the keyring: {errors[0] if errors else f'no answer in {SECONDS:g} s'}")
+    raise Unavailable(f"cannot use the keyring: {errors[0] if errors else f'no response in {SECONDS:g} s'}")

@@ -178,7 +178,7 @@ def _check_access(file: str, status: os.stat_result) -> None:
     if status.st_mode & 0o077:
         raise BadProfile(
             f"the saved logins are not used: other users can access {quoted(file, 200)}",
-            hint=f"chmod 600 {shlex.quote(file)}; if another user can have read it, replace the tokens",
+            hint=f"chmod 600 {shlex.quote(file)}; if another user could have read it, replace the tokens",
         )
     if around.st_mode & 0o022:
         raise BadProfile(

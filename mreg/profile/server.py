@@ -46,13 +46,14 @@ def checked_token(text: str, source: str, *, empty_hint: str = "") -> Password:
     if re.search(r"(?:^|\s)sha256:[0-9a-fA-F]{64}$", word):
         raise BadInput(
             f"{source} has the line of a token file, not the token",
-            hint="use the secret, which was shown once when the token was created and begins with mreg_",
+            hint="use the secret, which begins with mreg_ and was shown when the token was created",
         )
     if word[:7].lower() == "bearer ":
         raise BadInput(f"{source} begins with 'Bearer'", hint="give the token alone")
     if not word.isascii() or not word.isprintable() or " " in word:
         raise BadInput(
-            f"{source} has a character that no token has", hint="give the token alone, on one line, without quotes"
+            f"{source} contains a character that cannot be part of a token",
+            hint="give the token alone, on one line, without quotes",
         )
     if word[0] in "'\"":
         raise BadInput(f"{source} begins with a quote", hint="give the token without quotes")
@@ -127,7 +128,7 @@ def server_profile(values: Values, sources: Sources, token: str | None, notice: 
     _check_server(address, place, sources)
     command = _token_command(name, address, sources)
     if sources.read.hooks.get(name):
-        notice(Caution(f"the hooks of the profile {name} do not run here: the server runs those of its own profile"))
+        notice(Caution(f"the hooks of the profile {name} do not run: the server runs the hooks of its profile"))
     try:
         given = checked_token(token, "the argument token") if token is not None else None
         secret = given or _variable_token(address, sources, has_command=command is not None, notice=notice)

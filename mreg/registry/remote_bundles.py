@@ -20,9 +20,10 @@ from mreg.registry.backup import path_in_errors
 from mreg.registry.destinations import COPY_TO, check_database, check_name, check_repository
 from mreg.registry.export import refuse_existing, target_of
 from mreg.registry.references import as_name, as_reference
-from mreg.registry.remote_operations import downloaded, on_reference, prepared_file, run
+from mreg.registry.remote_operations import downloaded, prepared_file, run
 from mreg.registry.remote_queries import show
 from mreg.registry.remote_session import RemoteSession
+from mreg.remote.references import model_or_version_path
 from mreg.results.bundles import Exported, Imported
 from mreg.results.upkeep import CatalogCopy
 
@@ -52,7 +53,9 @@ def export(
     check_name(str(target))
     check_repository(str(target))
     refuse_existing(target, force=force)
-    outcome = on_reference(wanted, "export", lambda path: run(session, "GET", path, progress=progress))
+    outcome = session.split(
+        wanted, lambda one: run(session, "GET", model_or_version_path(one, "export"), progress=progress)
+    )
     exported, file = session.result(Exported, outcome.envelope), prepared_file(session, outcome)
     advance = progress_callback(progress, file.size_bytes)
 
@@ -105,7 +108,7 @@ def import_bundle(
         body=chunks,
         length=size,
         content_type="application/octet-stream",
-        lost="the connection was lost, and the versions of the bundle can have been imported",
+        lost="the connection was lost, and the versions of the bundle might have been imported",
         hint="repeat the command: versions that exist are not imported again",
         progress=progress,
     )
@@ -194,7 +197,8 @@ def _check_backup(path: str, copied: CatalogCopy) -> None:
         catalog.close()
     if (found.events, found.last_hash) != (copied.events, copied.last_hash):
         raise Corrupt(
-            f"the backup is damaged: expected {copied.events} events, got {found.events}, or others", hint="try again"
+            f"the backup is damaged: expected {copied.events} events as on the server, got {found.events} or others",
+            hint="try again",
         )
 
 

@@ -13,7 +13,7 @@ from mreg.registry.promote import named_version
 from mreg.registry.references import as_name, as_reference
 from mreg.registry.registry import Name, Reference
 from mreg.registry.remote_session import RemoteSession
-from mreg.remote.references import model_path, reference_text, selector_text, version_path
+from mreg.remote.references import model_or_version_path, model_path, reference_text, selector_text, version_path
 
 if TYPE_CHECKING:
     from mreg.domain.metrics import Direction
@@ -69,7 +69,7 @@ def edit(
         _refuse(session, wanted, of_version if whole else of_model)
         body = {"description": description, **fields}
         given = {name: value for name, value in body.items() if value is not None}
-        path = model_path(wanted.name) if whole else version_path(wanted)
+        path = model_or_version_path(wanted)
         kind: type[RegisteredModel | ModelVersion] = RegisteredModel if whole else ModelVersion
         return session.result(kind, session.call("PATCH", path, body=given))
 
@@ -103,7 +103,7 @@ def tag(
 
     def tag_one(wanted: VersionRef) -> RegisteredModel | ModelVersion:
         whole = wanted.selector is None
-        path = model_path(wanted.name, "tags") if whole else version_path(wanted, "tags")
+        path = model_or_version_path(wanted, "tags")
         kind: type[RegisteredModel | ModelVersion] = RegisteredModel if whole else ModelVersion
         return session.result(kind, session.call("PATCH", path, body=body))
 
@@ -178,7 +178,7 @@ def delete(
     }
 
     def delete_one(wanted: VersionRef) -> Deletion:
-        path = model_path(wanted.name) if wanted.selector is None else version_path(wanted)
+        path = model_or_version_path(wanted)
         return session.result(Deletion, session.call("DELETE", path, query=query, repeatable=dry_run))
 
     return session.split(as_reference(reference), delete_one)

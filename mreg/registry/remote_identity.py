@@ -44,7 +44,9 @@ def reach(session: RemoteSession) -> tuple[Check, ...]:
         name = "read the identity" if accepted else "accept the token"
         return (*done, Check(name=name, place=place, error=error.message, hint=error.hint))
     other = identity.version != __version__
-    release = f"the server runs mreg {printable(identity.version)}, and this is mreg {__version__}" if other else ""
+    release = (
+        f"the server runs mreg {printable(identity.version)}, this machine runs mreg {__version__}" if other else ""
+    )
     return (
         *done,
         Check(name="accept the token", place=f"{place} ({identity.name}, role {identity.role})"),

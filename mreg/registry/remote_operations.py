@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from mreg.errors import NotFound, Unavailable
+from mreg.errors import Unavailable
 from mreg.registry.remote_session import RemoteSession
-from mreg.remote.references import model_path, version_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mreg.domain.names import VersionRef
     from mreg.registry.registry import Progress
     from mreg.remote.connection import Body
     from mreg.remote.events import OfferedFile, Outcome
-
-T = TypeVar("T")
 
 UNCHANGED = "the connection was lost, and nothing was changed"
 REPEAT = "repeat the command"
@@ -68,30 +64,6 @@ def run(
     )
     session.take(outcome.envelope)
     return outcome
-
-
-def on_reference(wanted: VersionRef, rest: str, call: Callable[[str], T]) -> T:
-    """Return the result of a call with the path of a model (a bare name) or version; ``name/3`` is split if need be.
-
-    Args:
-        rest: Last segment of the path.
-        call: Takes the path.
-
-    Raises:
-        NotFound: The model or version does not exist.
-    """
-    if wanted.selector is not None:
-        return call(version_path(wanted, rest))
-    try:
-        return call(model_path(wanted.name, rest))
-    except NotFound as error:
-        split = wanted.split_last_part()
-        if split is None or error.details.get("kind") != "model":
-            raise
-        try:
-            return call(version_path(split, rest))
-        except NotFound as other:
-            raise (error if other.details.get("kind") == "model" else other) from None
 
 
 def prepared_file(session: RemoteSession, outcome: Outcome) -> OfferedFile:

@@ -10,7 +10,7 @@ from mreg.domain.names import VersionRef
 from mreg.registry.references import as_name, as_reference
 from mreg.registry.registry import Name, Reference
 from mreg.registry.remote_session import Parts, RemoteSession
-from mreg.remote.references import model_path, reference_text, version_path
+from mreg.remote.references import model_or_version_path, model_path, reference_text, version_path
 
 if TYPE_CHECKING:
     from mreg.domain.events import Event
@@ -106,12 +106,7 @@ def history(
 
     if reference is None:
         return events("/history")
-    return session.split(
-        as_reference(reference),
-        lambda wanted: events(
-            model_path(wanted.name, "history") if wanted.selector is None else version_path(wanted, "history")
-        ),
-    )
+    return session.split(as_reference(reference), lambda wanted: events(model_or_version_path(wanted, "history")))
 
 
 def stages_at(session: RemoteSession, name: Name, at: str) -> StagesAt:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SERVER_VARIABLE = "MREG_SERVER"
 
+DIRECT_ACCESS = "the command needs direct access to the catalog"
+
 
 def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
     """See `mreg.Registry.restore`; always raises `BadInput`."""
@@ -85,7 +87,7 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
     elif PROJECT_FILE in origin:
         way = "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE"
     return BadInput(
-        f"{what} needs the catalog itself, but the profile {profile.name} has the server {profile.server}",
+        f"{what} needs direct access to the catalog, but the profile {profile.name} uses the server {profile.server}",
         hint=f"use it where the server runs, or {way}",
         server=profile.server,
     )
@@ -93,7 +95,7 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
 
 def _refuse(session: RemoteSession, action: str, command: str) -> NoReturn:
     raise BadInput(
-        f"cannot {action} through {session.connection.address}: the command needs the catalog itself",
+        f"cannot {action} through {session.connection.address}: {DIRECT_ACCESS}",
         hint=f"on the machine of the server, run: {command}",
     )
 
@@ -104,7 +106,7 @@ def _refuse_import(session: RemoteSession, origin: str, source: str, model: str)
     unset = f"env -u {SERVER_VARIABLE} " if session.profile.origins.get("server") == SERVER_VARIABLE else ""
     local = f"{unset}MREG_CATALOG=copy.db mreg"
     raise BadInput(
-        f"cannot import from {origin} through {session.connection.address}: the command needs the catalog itself",
+        f"cannot import from {origin} through {session.connection.address}: {DIRECT_ACCESS}",
         hint=f"on the machine of the server, run: mreg import {word}\n"
         f"or import it into a local catalog, and send a bundle: {local} import {word} && "
         f"{local} export {model} -o model.mreg && mreg import model.mreg",

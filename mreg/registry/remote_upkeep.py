@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from mreg.errors import BadInput, NotAllowed
 from mreg.registry.references import as_reference
 from mreg.registry.remote_identity import reach
-from mreg.registry.remote_operations import REPEAT, UNCHANGED, on_reference, run
+from mreg.registry.remote_operations import REPEAT, UNCHANGED, run
 from mreg.registry.remote_session import RemoteSession
+from mreg.remote.references import model_or_version_path
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def verify(
         outcome = run(session, "POST", path, query={"sample": sample}, progress=progress)
         return session.result(Verification, outcome.envelope)
 
-    return call("/verify") if reference is None else on_reference(as_reference(reference), "verify", call)
+    if reference is None:
+        return call("/verify")
+    return session.split(as_reference(reference), lambda one: call(model_or_version_path(one, "verify")))
 
 
 def verify_audit(session: RemoteSession) -> AuditReport:
@@ -63,7 +66,7 @@ def gc(
     data = json.dumps(body).encode()
     if len(data) > BODY_BYTES:
         raise BadInput(
-            f"cannot remove so much garbage after a listing: the list has {len(data)} bytes",
+            f"cannot remove the garbage that was listed: the list has {len(data)} bytes, the maximum is {BODY_BYTES}",
             hint="remove all that is found: mreg gc --remove --yes",
         )
     outcome = run(
@@ -72,7 +75,7 @@ def gc(
         "/gc",
         body=data,
         content_type="application/json",
-        lost="the connection was lost, and a part of the garbage can have been removed" if remove else UNCHANGED,
+        lost="the connection was lost, and part of the garbage might have been removed" if remove else UNCHANGED,
         hint="repeat the command: it removes the rest" if remove else REPEAT,
         repeatable=not remove,
         progress=progress,

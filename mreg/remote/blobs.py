@@ -291,7 +291,7 @@ class _Upload(ContinuedUpload):
             else:
                 failures = 0 if arrived > offset else failures + 1
             if failures == ATTEMPTS:
-                raise unexpected_answer(200, self._blobs.url, "it takes none of the bytes that are sent")
+                raise unexpected_answer(200, self._blobs.url, "it does not accept the bytes that are sent")
             self._blobs.sent_bytes += arrived - offset
             advance(arrived - offset)
             offset = arrived

@@ -319,7 +319,9 @@ class Connection:
         token = self._token() if self._token is not None else ""
         if token:
             if not (token.isascii() and token.isprintable()) or " " in token:
-                raise BadInput("the token has characters that no token has", hint=f"mreg login {self.address}")
+                raise BadInput(
+                    "the token contains characters that cannot be part of a token", hint=f"mreg login {self.address}"
+                )
             if self.address.scheme == "http" and not self.address.is_loopback and not self._insecure:
                 allow = f"mreg login {self.address} --insecure"
                 raise BadInput(
@@ -484,8 +486,8 @@ class Connection:
 
         found = transport_error(error, self.address, self._proxy)
         if isinstance(error, http.client.IncompleteRead):
-            return Unavailable(f"the answer of {self.address} was cut off", hint="try again", cut=True)
-        return Unavailable(f"the answer of {self.address} was cut off: {found.message}", hint="try again", cut=True)
+            return Unavailable(f"the response from {self.address} was cut off", hint="try again", cut=True)
+        return Unavailable(f"the response from {self.address} was cut off: {found.message}", hint="try again", cut=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -612,15 +614,15 @@ def _query_text(value: object) -> str:
 def _maybe_done(address: Address, error: Unavailable) -> Unavailable:
     """Return the error for a change whose answer was lost."""
     return Unavailable(
-        f"the answer of {address} was lost, and the change could have been made: {error.message}",
-        hint="look at the newest events before you repeat the command: mreg history --limit 5",
+        f"the response from {address} was lost, and the change might have been made: {error.message}",
+        hint="check the newest events before you repeat the command: mreg history --limit 5",
         sent=True,
     )
 
 
 def _too_old(address: Address, api: int, needed: int) -> Unavailable:
     return Unavailable(
-        f"{address} is older than this release of mreg: it has API version {api}, and {needed} is needed",
+        f"{address} runs an older release of mreg: expected API version {needed} or newer, got {api}",
         hint="operator of the server: upgrade mreg; or install the release of the server here",
         api=api,
     )

@@ -184,7 +184,7 @@ def read(
             for text in notices:
                 _tell({"text": text}, stream, notice)
             raise error
-    raise Unavailable(f"the answer of {server} ended without a result", hint="try again", cut=True)
+    raise Unavailable(f"the response from {server} ended without a result", hint="try again", cut=True)
 
 
 def _events(chunks: Iterable[bytes], server: str) -> Iterator[tuple[str, bytearray]]:

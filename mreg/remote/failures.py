@@ -24,8 +24,8 @@ def transport_error(error: Exception, address: Address, proxy: Proxy | None) -> 
             hint="check the URL and the network",
         )
     if isinstance(error, TimeoutError):
-        reason = error.args[0] if error.args and isinstance(error.args[0], str) else "no answer"
-        words = reason if reason.startswith("no ") else "no answer in time"
+        reason = error.args[0] if error.args and isinstance(error.args[0], str) else "no response"
+        words = reason if reason.startswith("no ") else "no response in time"
         return Unavailable(f"cannot reach {address}: {words}", hint="check the network, and try again")
     if isinstance(error, ConnectionRefusedError):
         if proxy:
@@ -41,8 +41,8 @@ def transport_error(error: Exception, address: Address, proxy: Proxy | None) -> 
         return _tls_error(error, address)
     if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
         return Unavailable(
-            f"{address} closed the connection without an answer",
-            hint=f"try again; if it never answers, try {address.other_scheme()}",
+            f"{address} closed the connection without a response",
+            hint=f"try again; if it never responds, try {address.other_scheme()}",
         )
     if isinstance(error, http.client.BadStatusLine):
         line = str(error.args[0]) if error.args else ""
@@ -50,10 +50,10 @@ def transport_error(error: Exception, address: Address, proxy: Proxy | None) -> 
             return Unavailable(f"{address} expects TLS", hint=f"use the URL {address.other_scheme()}")
         return Unavailable(f"{address} is not a web server: it answered {quoted(line)}", hint="check host and port")
     if isinstance(error, http.client.IncompleteRead):
-        return Unavailable(f"the answer of {address} was cut off", hint="try again")
+        return Unavailable(f"the response from {address} was cut off", hint="try again")
     if isinstance(error, http.client.HTTPException):
         return Unavailable(
-            f"invalid answer of {address}: {printable(str(error) or type(error).__name__)}",
+            f"invalid response from {address}: {printable(str(error) or type(error).__name__)}",
             hint="check host and port",
         )
     text = str(error)
@@ -62,7 +62,7 @@ def transport_error(error: Exception, address: Address, proxy: Proxy | None) -> 
         login = status.startswith("407")
         return Unavailable(
             f"cannot reach {address}: the proxy {proxy.address if proxy else ''} answered {quoted(status)}",
-            hint="write its login in the variable: export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+            hint="add its login to the variable: export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
             if login
             else "check the variables HTTPS_PROXY and NO_PROXY",
         )

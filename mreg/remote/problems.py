@@ -123,8 +123,8 @@ def foreign_answer(status: int, reason: str, headers: Mapping[str, str], server:
         )
     if status == 407:
         return errors.Unavailable(
-            f"cannot reach {server}: the proxy on the way requires a login",
-            hint="write it in the variable: export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
+            f"cannot reach {server}: your HTTP proxy requires a login",
+            hint="add it to the variable: export HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT",
             status=status,
         )
     if status in (401, 403):
@@ -154,7 +154,7 @@ def unexpected_answer(status: int, server: str, why: str = "") -> errors.MregErr
     """Return the error for an answer of mreg that cannot be decoded."""
     reason = f": {why}" if why else ""
     return errors.Unavailable(
-        f"invalid answer of {server} (status {status}){reason}",
+        f"invalid response from {server} (status {status}){reason}",
         hint="try again; if it happens again, compare the releases of mreg: mreg --version",
         status=status,
     )

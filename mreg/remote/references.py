@@ -29,6 +29,11 @@ def version_path(reference: VersionRef, *rest: str) -> str:
     return "/".join((model_path(reference.name), "versions", selector, *map(segment, rest)))
 
 
+def model_or_version_path(reference: VersionRef, *rest: str) -> str:
+    """Return the path of what a reference names: a model, for a bare name, or a version."""
+    return model_path(reference.name, *rest) if reference.selector is None else version_path(reference, *rest)
+
+
 def selector_text(reference: VersionRef) -> str:
     """Return the part of a reference after the model, with what a text does not say as parameters."""
     if reference.known is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 JSON_SECONDS = 600.0
 """Timeout of a JSON answer, however slowly it arrives."""
 
-TOO_SLOW = "no complete answer in time"
+TOO_SLOW = "no complete response in time"
 
 CHUNK = 1 << 18
 

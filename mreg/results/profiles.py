@@ -41,7 +41,7 @@ class Profile(Result):
         region: Region of the bucket.
         aws_profile: Profile of the AWS configuration with the credentials.
         addressing_style: ``auto``, ``path`` or ``virtual``.
-        cache: Cache for pulls from a bucket: a size such as ``20GB``, or a folder.
+        cache: Cache for pulls from a bucket or server: a size such as ``20GB``, or a folder.
         model: Default model: of a reference without a model, and of a push without a name.
         existing_only: ``true`` if a push must not register a new model.
         user: Actor in the audit trail.

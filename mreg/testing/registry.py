@@ -806,7 +806,13 @@ class RegistryContract(abc.ABC):
         assert token not in [one.name for one in registry.tokens()]
         with pytest.raises(errors.NotFound, match="is revoked already"):
             registry.revoke_token(token)
-        for bad in ("0d", "soon", "2001-01-01"):
+        for period in ("90s", timedelta(seconds=90)):
+            short = registry.create_token(f"{token}-{type(period).__name__}", expires=period).token
+            assert short.expires is not None
+            assert short.expires < made.token.expires - timedelta(days=89)
+            registry.revoke_token(short.name)
+        naive = made.token.expires.replace(tzinfo=None)
+        for bad in ("0d", "soon", "2001-01-01", timedelta(0), timedelta(days=-1), timedelta.max, naive):
             with pytest.raises(errors.BadInput, match="invalid expiry"):
                 registry.create_token(token, expires=bad)
 

@@ -229,7 +229,7 @@ def test_a_push_to_a_server_that_keeps_no_byte_ends(liar: Liar) -> None:
     Path("large.bin").write_bytes(b"l" * (5 << 20))
     with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
         remote.push("large.bin", name="m")
-    assert "it takes none of the bytes that are sent" in raised.value.message
+    assert "it does not accept the bytes that are sent" in raised.value.message
 
 
 @pytest.mark.parametrize("liar", ["file"], indirect=True)
@@ -239,4 +239,4 @@ def test_a_list_without_an_end_is_given_up(liar: Liar, monkeypatch: pytest.Monke
     for limit in (None, 10**9):
         with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
             remote.search(limit=limit)
-        assert raised.value.message == f"invalid answer of {liar.url} (status 200): the list has too many values"
+        assert raised.value.message == f"invalid response from {liar.url} (status 200): the list has too many values"

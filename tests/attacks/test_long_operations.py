@@ -93,7 +93,7 @@ def test_a_hostile_stream_of_events_ends_in_an_error(kind: str, monkeypatch: pyt
     stream, why = HOSTILE[kind]
     with pytest.raises(Unavailable, match=why) as failure:
         read(stream(), SERVER)
-    assert failure.value.message.startswith(f"invalid answer of {SERVER}")
+    assert failure.value.message.startswith(f"invalid response from {SERVER}")
 
 
 @pytest.mark.parametrize("kind", ["many lines", "many values", "many keys", "a result without an end"])

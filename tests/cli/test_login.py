@@ -134,7 +134,7 @@ def test_where_the_token_comes_from_is_told(
     assert json.loads(command("whoami", "--json").out)["source"] == "MREG_TOKEN"
     assert command("whoami", "-q").out == "eve\n"
     done = typed(served.secrets["ada"], "login")
-    assert "MREG_TOKEN is set, and comes before the saved token\n" in done.err
+    assert "MREG_TOKEN is set and takes precedence over the saved token\n" in done.err
     monkeypatch.setenv("MREG_TOKEN", "mreg_wrong")
     done = command("list")
     assert done.err == (
@@ -159,18 +159,18 @@ def test_where_the_token_comes_from_is_told(
     assert (done.code, done.err) == (
         8,
         f"error: the token_command 'printenv' ({file}, line 3) failed: exit code 1\n"
-        "  run it by hand, or set MREG_TOKEN\n",
+        "  run it yourself to see the reason, or set MREG_TOKEN\n",
     )
 
 
 BAD_INPUT = [
     ("", "the input has no token"),
     (" \n", "the input has no token"),
-    ("mreg_hunter2\nmreg_hunter3\n", "the input has a character that no token has"),
-    ("mreg_hunter2 x", "the input has a character that no token has"),
-    ("mreg_hunter2\x1b[2J", "the input has a character that no token has"),
-    ("mreg_hunter2é", "the input has a character that no token has"),
-    (b"\xff\xfemreg_hunter2", "the input has a character that no token has"),
+    ("mreg_hunter2\nmreg_hunter3\n", "the input contains a character that cannot be part of a token"),
+    ("mreg_hunter2 x", "the input contains a character that cannot be part of a token"),
+    ("mreg_hunter2\x1b[2J", "the input contains a character that cannot be part of a token"),
+    ("mreg_hunter2é", "the input contains a character that cannot be part of a token"),
+    (b"\xff\xfemreg_hunter2", "the input contains a character that cannot be part of a token"),
     ("'mreg_hunter2'", "the input begins with a quote"),
     ("Bearer mreg_hunter2", "the input begins with 'Bearer'"),
     (f"ci writer sha256:{'a' * 64}", "the input has the line of a token file, not the token"),
@@ -541,7 +541,7 @@ def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str
     done = command(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        f"error: {name} needs the catalog itself, but the profile team has the server https://models.example\n"
+        f"error: {name} needs direct access to the catalog, but the profile team uses the server https://models.example\n"
         "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
     )
 
@@ -555,7 +555,7 @@ def test_a_catalog_behind_a_server_is_not_copied(
     assert (done.code, done.out, done.err) == (
         2,
         "",
-        "error: mreg catalog copy needs the catalog itself, but the profile team has the server "
+        "error: mreg catalog copy needs direct access to the catalog, but the profile team uses the server "
         "https://models.example\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
@@ -727,7 +727,7 @@ COMMANDS = [
     (("false",), Unavailable, "failed: exit code 1"),
     (("true",), BadInput, "has no token"),
     (("printf", "mreg_a\\nmreg_b\\n"), BadInput, "printed more than one line"),
-    (("printf", "mreg a"), BadInput, "has a character that no token has"),
+    (("printf", "mreg a"), BadInput, "contains a character that cannot be part of a token"),
     (("cat", "/dev/zero"), Unavailable, "failed: it took over 0.5 s"),
     (("sleep", "100"), Unavailable, "failed: it took over 0.5 s"),
     (("sh", "-c", "sleep 100 & sleep 100"), Unavailable, "failed: it took over 0.5 s"),

@@ -8,15 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.servers import PostgresqlServer, Store, new_place
-from tests.serving import Serving, serving
+from tests.serving import Serving, serving, serving_a_folder
 
 
 @pytest.fixture(scope="module")
 def over_a_folder(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """A server over SQLite and a folder."""
-    folder = tmp_path_factory.mktemp("served")
-    variables = {"MREG_CATALOG": str(folder / "catalog.db"), "MREG_ARTIFACTS": str(folder / "artifacts")}
-    with serving(folder, variables) as found:
+    with serving_a_folder(tmp_path_factory.mktemp("served")) as found:
         yield found
 
 

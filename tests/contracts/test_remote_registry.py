@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-import mreg
-from mreg.registry.remote import RemoteRegistry
-from mreg.remote.connection import Connection
-from mreg.results.profiles import Profile
 from mreg.testing.registry import Open, RegistryContract
-from tests.serving import Serving
+from tests.serving import Serving, clients
 
 
 class OverHttp(RegistryContract):
@@ -20,18 +15,8 @@ class OverHttp(RegistryContract):
 
     @pytest.fixture
     def open_as(self, served: Serving) -> Iterator[Open]:
-        opened: list[mreg.Registry] = []
-
-        def open_one(user: str, **options: Any) -> mreg.Registry:
-            secret = served.secrets[user]
-            profile = Profile(name="team", catalog="", artifacts="")
-            connection = Connection(served.url, token=lambda: secret)
-            opened.append(RemoteRegistry(connection, profile, **options))  # type: ignore[abstract]
-            return opened[-1]
-
-        yield open_one
-        for registry in opened:
-            registry.close()
+        with clients(served) as open_one:
+            yield open_one
 
 
 class TestOverSqliteAndAFolder(OverHttp):

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import mreg
-from mreg.registry.remote import RemoteRegistry
-from mreg.remote.connection import Connection
-from mreg.results.profiles import Profile
 from mreg.testing.transfers import Open, TransferContract
-from tests.serving import Serving
+from tests.serving import Serving, clients
 
 
 class OverHttp(TransferContract):
@@ -21,18 +17,8 @@ class OverHttp(TransferContract):
 
     @pytest.fixture
     def open_as(self, served: Serving) -> Iterator[Open]:
-        opened: list[mreg.Registry] = []
-
-        def open_one(user: str, **options: Any) -> mreg.Registry:
-            secret = served.secrets[user]
-            profile = Profile(name="team", catalog="", artifacts="")
-            connection = Connection(served.url, token=lambda: secret)
-            opened.append(RemoteRegistry(connection, profile, **options))  # type: ignore[abstract]
-            return opened[-1]
-
-        yield open_one
-        for registry in opened:
-            registry.close()
+        with clients(served) as open_one:
+            yield open_one
 
     def test_fsspec_opens_a_file_of_a_version(self, registry: mreg.Registry, name: str, folder: Path) -> None:
         from mreg.filesystem import MregFileSystem

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,21 +12,12 @@ from pathlib import Path
 import pytest
 
 import mreg
-from tests.conftest import FULL
+from tests.conftest import FULL, SEED
 from tests.faults.test_kill import duration, killed
-from tests.serving import Serving, serving
+from tests.serving import Serving
 
 ROUNDS = 100 if FULL else 6
-SEED = 20261127
 CLIENTS = 20
-
-
-@pytest.fixture(scope="module")
-def served(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.mktemp("served")
-    variables = {"MREG_CATALOG": str(folder / "catalog.db"), "MREG_ARTIFACTS": str(folder / "artifacts")}
-    with serving(folder, variables) as found:
-        yield found
 
 
 def numbers(registry: mreg.Registry, name: str) -> list[int]:

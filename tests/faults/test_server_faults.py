@@ -6,69 +6,26 @@ import os
 import random
 import resource
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import mreg
+from mreg.artifacts import partial
 from mreg.registry.remote import RemoteRegistry
-from mreg.remote import blobs, connection
-from mreg.remote.connection import Connection
-from mreg.results.profiles import Profile
-from tests.conftest import FULL
+from tests.conftest import FULL, SEED
 from tests.faults.test_remote_transfers import count, write
 from tests.proxy import Proxy
-from tests.serving import Serving, serving
+from tests.serving import OpenClient, Serving, serving
 
 SIZE = 24 << 20
-SEED = 20261126
 SHARES = [0.05, 0.5, 0.95] if FULL else [0.5]
 """Shares of a transfer after which the server is killed."""
 
 
-@pytest.fixture(scope="module")
-def served(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.mktemp("served")
-    variables = {"MREG_CATALOG": str(folder / "catalog.db"), "MREG_ARTIFACTS": str(folder / "artifacts")}
-    with serving(folder, variables) as found:
-        yield found
-
-
 @pytest.fixture
-def line(served: Serving) -> Iterator[Proxy]:
-    """The connection to the server."""
-    made = Proxy(int(served.url.rpartition(":")[2]))
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def open_registry(
-    served: Serving, line: Proxy, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., RemoteRegistry]]:
-    monkeypatch.setattr(blobs, "PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(connection, "BACKOFF_SECONDS", 0.01)
-    opened: list[RemoteRegistry] = []
-
-    def open_one(secret: str = "") -> RemoteRegistry:
-        client = Connection(line.endpoint, token=lambda: secret or served.secrets["ada"])
-        opened.append(RemoteRegistry(client, Profile(name="team", catalog="", artifacts="")))  # type: ignore[abstract]
-        return opened[-1]
-
-    yield open_one
-    for registry in opened:
-        registry.close()
-
-
-@pytest.fixture
-def registry(open_registry: Callable[..., RemoteRegistry]) -> RemoteRegistry:
-    return open_registry()
-
-
-@pytest.fixture
-def name() -> str:
-    return f"m{os.urandom(16).hex()}"
+def registry(open_client: OpenClient) -> RemoteRegistry:
+    return open_client()
 
 
 def restart(served: Serving, line: Proxy) -> None:
@@ -149,6 +106,7 @@ def test_a_command_that_lost_its_server_completes_when_it_is_repeated(
     assert [path for path in Path().iterdir() if path.name.startswith(".")] == []
 
 
+@pytest.mark.timeout(1200 if FULL else 300)
 def test_a_server_that_is_killed_while_it_creates_a_version_creates_it_once(
     registry: RemoteRegistry, served: Serving, line: Proxy, name: str
 ) -> None:
@@ -173,33 +131,47 @@ def test_a_server_that_is_killed_while_it_creates_a_version_creates_it_once(
     assert len(events) == rounds
 
 
-@pytest.mark.parametrize(("way", "what"), [("push", "file"), ("push", "folder"), ("pull", "file")])
+@pytest.mark.parametrize(
+    ("way", "what", "kept"),
+    [("push", "file", False), ("push", "folder", False), ("pull", "file", False), ("pull", "file", True)],
+)
 def test_a_token_that_is_revoked_in_the_middle_ends_the_transfer(
-    open_registry: Callable[..., RemoteRegistry], registry: RemoteRegistry, line: Proxy, name: str, way: str, what: str
+    open_client: OpenClient,
+    registry: RemoteRegistry,
+    line: Proxy,
+    name: str,
+    way: str,
+    what: str,
+    kept: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with open_registry() as admin:
+    # How many bytes of a download arrive is left to the buffers of the system: none are enough to keep, or all.
+    monkeypatch.setattr(partial, "KEEP_BYTES", 0 if kept else 1 << 30)
+    with open_client() as admin:
         secret = admin.create_token(name, role="writer").secret
-        client = open_registry(secret)
+        client = open_client(secret=secret)
         # More than the buffers of the system hold of a download.
         files = {"net/0.bin": write(80 << 20, "net/0.bin")} if what == "file" else folder(1_000)
         if way == "pull":
             client.push("net", name=name)
-            line.when_down = (line.down + 2_000_000, lambda: _revoke(admin, name, open_registry(secret)))
+            line.when_down = (line.down + 2_000_000, lambda: _revoke(admin, name, open_client(secret=secret)))
         else:
             client.models(limit=1)
-            line.when_up = (line.up + 2_000_000, lambda: _revoke(admin, name, open_registry(secret)))
+            line.when_up = (line.up + 2_000_000, lambda: _revoke(admin, name, open_client(secret=secret)))
         with pytest.raises(mreg.MregError) as raised:
             client.push("net", name=name) if way == "push" else client.pull(f"{name}@1", "back")
     assert raised.value.details["status"] == 401
     assert raised.value.message.startswith(f"{line.endpoint} did not accept the request: ")
-    assert raised.value.hint == f"mreg login {line.endpoint}"
-    assert os.listdir() == ["net"]
+    resumed = "\nrepeat the command to resume: the bytes that arrived are kept" if kept else ""
+    assert raised.value.hint == f"mreg login {line.endpoint}{resumed}"
+    assert len(os.listdir()) == 1 + kept
     if way == "push":
         with pytest.raises(mreg.NotFound):
             registry.model(name)
         registry.push("net", name=name)
     registry.pull(f"{name}@1", "back")
     assert (count(registry, name), content("back")) == (1, files)
+    assert sorted(os.listdir()) == ["back", "net"]
 
 
 def _revoke(admin: RemoteRegistry, name: str, again: RemoteRegistry) -> None:

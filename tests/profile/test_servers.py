@@ -100,7 +100,7 @@ def test_a_server_and_a_store_override_each_other_as_a_whole(
         (f"{{server: '{URL}', token_command: [[a]]}}", {}, {}, "FILE, line 2: a word of token_command must be a string"),
         (f"{{server: '{URL}', token_comand: [a]}}", {}, {}, "FILE, line 2: unknown key 'token_comand'"),
         ("{token_command: [a]}", {"MREG_SERVER": URL}, {}, "FILE, line 2: a token_command needs a server"),
-        ("{}", {"MREG_SERVER": URL, "MREG_TOKEN": "a b"}, {}, "MREG_TOKEN has a character that no token has"),
+        ("{}", {"MREG_SERVER": URL, "MREG_TOKEN": "a b"}, {}, "MREG_TOKEN contains a character that cannot be part of a token"),
         ("{}", {"MREG_SERVER": "http://10.0.0.1"}, {}, "MREG_SERVER: http://10.0.0.1 has no TLS: the token and all data would be sent unencrypted"),
         ("{}", {}, {"server": URL, "token": ""}, "the argument token has no token"),
     ],
@@ -343,7 +343,7 @@ def test_hooks_do_not_run_for_a_server_and_the_profile_says_so() -> None:
     user_file(f"profiles:\n  team:\n    server: {URL}\n    hooks: [{{stage: Production, command: [id]}}]\n")
     notices: list[str] = []
     assert load_profile(profile="team", notice=notices.append).hooks == ()
-    assert notices == ["the hooks of the profile team do not run here: the server runs those of its own profile"]
+    assert notices == ["the hooks of the profile team do not run: the server runs the hooks of its profile"]
     # and not for a store that another source names either
     assert load_profile(profile="team", catalog="/x/c.db", notice=notices.append).hooks == ()
     assert notices[1:] == ["the hooks of the profile team do not run: the catalog or the artifacts come from argument"]

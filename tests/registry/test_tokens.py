@@ -65,6 +65,7 @@ def test_a_token_is_created_listed_and_revoked(registry: LocalRegistry) -> None:
         ("2999-01-01T02:00+02:00", datetime(2999, 1, 1, tzinfo=UTC)),
         ("10000d", timedelta(days=10000)),
         ("90m", timedelta(minutes=90)),
+        ("7776000s", timedelta(days=90)),
         (None, None),
     ],
 )
@@ -180,7 +181,7 @@ def test_the_secret_is_printed_once(command: Mreg, tmp_path: Path) -> None:
     assert SECRET.fullmatch(quiet.out.strip())
     assert quiet.err == ""
     drawn = command("token", "create", "table", "--format", "table")
-    assert "the secret is shown only once; the catalog has its SHA-256" in drawn.out
+    assert "save the secret now: it is not shown again" in drawn.out
     (listed,) = [one for one in json.loads(command("token", "list", "--json").out) if one["name"] == "ci"]
     assert (listed["created_by"], listed["last_used_at"], listed["expires"]) == ("tester", None, made["expires"])
     assert command("token", "list", "-q").out == "ci\nquiet\ntable\n"

@@ -222,25 +222,25 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
     ),
     "a body that is cut off": (
         cut(answer(OK, length=len(OK) + 5)),
-        "the answer of {url} was cut off",
+        "the response from {url} was cut off",
         "try again",
     ),
     "a chunk that is cut off": (
         cut(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.mreg+json\r\nMreg-Api: 1\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n{}"
         ),
-        "the answer of {url} was cut off",
+        "the response from {url} was cut off",
         "try again",
     ),
     "headers that are cut off": (
         cut(b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.mreg+json\r\nContent-Le"),
-        "the answer of {url} was cut off",
+        "the response from {url} was cut off",
         "try again",
     ),
     "no answer": (
         b"",
-        "{url} closed the connection without an answer",
-        "try again; if it never answers, try {other}",
+        "{url} closed the connection without a response",
+        "try again; if it never responds, try {other}",
     ),
     "another protocol": (
         cut(b"SSH-2.0-OpenSSH_9.6\x1b]0;x\x07\r\n"),
@@ -250,52 +250,52 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
     "TLS": (cut(b"\x15\x03\x01\x00\x02\x02\x16\n"), "{url} expects TLS", "use the URL {other}"),
     "a header without an end": (
         cut(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 70_000 + b"\r\n\r\n"),
-        "invalid answer of {url}: got more than 65536 bytes when reading header line",
+        "invalid response from {url}: got more than 65536 bytes when reading header line",
         "check host and port",
     ),
     "too many headers": (
         cut(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n"),
-        "invalid answer of {url}: got more than 100 headers",
+        "invalid response from {url}: got more than 100 headers",
         "check host and port",
     ),
     "JSON that is none": (
         answer(b"{"),
-        "invalid answer of {url} (status 200): it is not JSON",
+        "invalid response from {url} (status 200): it is not JSON",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "NaN": (
         answer(b'{"result": NaN}'),
-        "invalid answer of {url} (status 200): it is not JSON",
+        "invalid response from {url} (status 200): it is not JSON",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "a number of many digits": (
         answer(b'{"result": ' + b"1" * 5000 + b"}"),
-        "invalid answer of {url} (status 200): it is not JSON",
+        "invalid response from {url} (status 200): it is not JSON",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "deep JSON": (
         answer(b'{"result": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-        "invalid answer of {url} (status 200): it is not JSON",
+        "invalid response from {url} (status 200): it is not JSON",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "no envelope": (
         answer(b"[]"),
-        "invalid answer of {url} (status 200): invalid JSON of an envelope: it has no result",
+        "invalid response from {url} (status 200): invalid JSON of an envelope: it has no result",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "a result without an envelope": (
         answer(b"[]", kind="application/json"),
-        "invalid answer of {url} (status 200): its type is 'application/json'",
+        "invalid response from {url} (status 200): its type is 'application/json'",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "an encoded body": (
         answer(OK, "200 OK", "application/vnd.mreg+json", "Content-Encoding: gzip"),
-        "invalid answer of {url} (status 200): its body is encoded",
+        "invalid response from {url} (status 200): its body is encoded",
         "try again; if it happens again, compare the releases of mreg: mreg --version",
     ),
     "an older server": (
         answer(api="0"),
-        "{url} is older than this release of mreg: it has API version 0, and 1 is needed",
+        "{url} runs an older release of mreg: expected API version 1 or newer, got 0",
         "operator of the server: upgrade mreg; or install the release of the server here",
     ),
 }
@@ -599,10 +599,10 @@ def test_a_change_whose_answer_was_lost_is_not_sent_again(fake: Serve, kind: str
     server = fake(LOST[kind])
     error = failure(server.url, "POST", body={})
     assert error.message == (
-        f"the answer of {server.url} was lost, and the change could have been made: "
-        f"{server.url} closed the connection without an answer"
+        f"the response from {server.url} was lost, and the change might have been made: "
+        f"{server.url} closed the connection without a response"
     )
-    assert error.hint == "look at the newest events before you repeat the command: mreg history --limit 5"
+    assert error.hint == "check the newest events before you repeat the command: mreg history --limit 5"
     assert len(server.requests) == 1
 
 
@@ -692,7 +692,7 @@ def test_a_silent_server_is_given_up(fake: Serve, monkeypatch: pytest.MonkeyPatc
     server = fake(lambda _client: release.wait(20) and None)
     error = failure(server.url)
     release.set()
-    assert error.message == f"cannot reach {server.url}: no answer in time"
+    assert error.message == f"cannot reach {server.url}: no response in time"
 
 
 def test_a_call_has_ten_minutes_of_which_a_server_may_be_silent_for_one(
@@ -714,10 +714,10 @@ def test_a_call_has_ten_minutes_of_which_a_server_may_be_silent_for_one(
     assert given == [(60.0, 1600.0), (60.0, float("inf"))]
 
 
-@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8.39 MB")])
+@pytest.mark.parametrize(("spare", "expected"), [(0, "not a problem"), (1, "it is larger than 8 MB")])
 def test_an_error_answer_has_a_largest_size(fake: Serve, spare: int, expected: str) -> None:
     document = json.dumps({"code": "bad_input", "detail": "not a problem", "hint": ""}).encode()
-    body = document.ljust((8 << 20) + spare)
+    body = document.ljust(8_000_000 + spare)
     assert failure(fake(answer(body, "400 Bad Request", "application/problem+json")).url).message.endswith(expected)
 
 
@@ -798,7 +798,7 @@ def test_a_parameter_that_an_older_server_would_ignore_is_not_sent(fake: Serve) 
     with Connection(server.url) as connection, pytest.raises(errors.Unavailable) as caught:
         connection.call("DELETE", "/models/m", query={"seen": "x"}, api=2)
     assert caught.value.message == (
-        f"{server.url} is older than this release of mreg: it has API version 1, and 2 is needed"
+        f"{server.url} runs an older release of mreg: expected API version 2 or newer, got 1"
     )
     assert [request.split(b" ")[:2] for request in server.requests] == [[b"GET", b"/version"]]
 
@@ -1131,7 +1131,7 @@ def test_a_version_that_every_server_has_is_not_asked_for(fake: Serve) -> None:
         connection.require_api(2)
         connection.require_api(2)
         assert len(server.requests) == 1
-        with pytest.raises(errors.Unavailable, match="it has API version 2, and 3 is needed") as caught:
+        with pytest.raises(errors.Unavailable, match="expected API version 3 or newer, got 2") as caught:
             connection.require_api(3)
     assert caught.value.details == {"api": 2}
 

@@ -243,12 +243,12 @@ def test_an_import_that_is_cut_is_repeated(cut: Proxy, remote: Remote, filled: L
         ("verify", "the connection was lost, and nothing was changed: ", "repeat the command"),
         (
             "gc",
-            "the connection was lost, and a part of the garbage can have been removed: ",
+            "the connection was lost, and part of the garbage might have been removed: ",
             "repeat the command: it removes the rest",
         ),
         (
             "import",
-            "the connection was lost, and the versions of the bundle can have been imported: ",
+            "the connection was lost, and the versions of the bundle might have been imported: ",
             "repeat the command: versions that exist are not imported again",
         ),
     ],
@@ -297,7 +297,8 @@ def test_what_a_server_does_not_offer_names_the_command_to_use(
     with pytest.raises(BadInput) as failure:
         call(remote("https://models.example"))
     assert (
-        failure.value.message == f"cannot {action} through https://models.example: the command needs the catalog itself"
+        failure.value.message
+        == f"cannot {action} through https://models.example: the command needs direct access to the catalog"
     )
     assert command in failure.value.hint
     assert "secret" not in failure.value.hint

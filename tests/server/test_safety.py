@@ -165,7 +165,7 @@ def test_a_token_is_made_with_its_line_and_shown_once(command: Mreg) -> None:
     assert parse_tokens(made["line"], "x")[0].role is Role.WRITER
     quiet = command("token", "create", "ci", "--line", "-q")
     assert parse_tokens(quiet.out, "x")[0].role is Role.READER
-    assert "shown once: mreg_" in quiet.err
+    assert "(not shown again): mreg_" in quiet.err
     assert command("token", "create", "ci", "--line", "--role", "owner").code == 2
     assert command("token", "create", "a b", "--line").code == 2
     assert not Path(os.environ["HOME"], ".local/share/mreg/catalog.db").exists()

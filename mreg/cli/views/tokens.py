@@ -20,15 +20,11 @@ def _new_token(made: NewToken) -> Rendering:
         ("secret", made.secret),
         *(() if made.stored else (("line", token.line),)),
     )
-    where = (
-        "the catalog has its SHA-256"
-        if made.stored
-        else "add the line to the file of mreg serve --token-file (-q prints it alone)"
-    )
+    where = "" if made.stored else "; add the line to the file of mreg serve --token-file"
     return Rendering(
         tables=(Table(columns=("field", "value"), rows=facts, facts=True),),
         flat=Table(columns=tuple(name for name, _ in facts), rows=(tuple(value for _, value in facts),)),
-        summary=f"the secret is shown only once; {where}",
+        summary=f"save the secret now: it is not shown again{where}",
     )
 
 

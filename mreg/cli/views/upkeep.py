@@ -34,7 +34,7 @@ def _speed(check: Check) -> str:
 def _outcome(check: Check) -> Toned:
     if check.error:
         return Toned("failed", "bad")
-    return Toned("lacks", "strong") if check.lacks else Toned("works", "good")
+    return Toned("note", "strong") if check.lacks else Toned("works", "good")
 
 
 def _findings(findings: Sequence[Finding]) -> Rendering:
