@@ -40,6 +40,9 @@ P = ParamSpec("P")
 FULL = bool(os.environ.get("MREG_TEST_FULL"))
 """Whether the long fault campaigns run whole, and not only a seeded share of them."""
 
+SEED = int(os.environ.get("MREG_TEST_SEED", "20261126"))
+"""Seed of the fault campaigns: another one makes other cases."""
+
 IN_CI = bool(os.environ.get("CI"))
 """Whether continuous integration runs them: then what Hypothesis makes up is the same each time."""
 

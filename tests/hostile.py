@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,6 +80,20 @@ def untouched(*roots: str | os.PathLike[str], but: tuple[str, ...] = ()) -> Iter
             if was.get(name) != now.get(name) and not any(name == one or name.startswith(f"{one}/") for one in but)
         }
         assert not changed, f"below {root} there changed: {changed}"
+
+
+@contextmanager
+def bounded(shown: object) -> Iterator[None]:
+    """Assert that the processor time of work on hostile input is bounded: a thousand times what it takes usually.
+
+    The clock is no measure on a machine that does other work as well; the timeout of the test ends work that waits.
+
+    Args:
+        shown: The input, for the message.
+    """
+    began = time.process_time()
+    yield
+    assert time.process_time() - began < SECONDS, shown
 
 
 LAUNCHER = """

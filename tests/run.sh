@@ -3,7 +3,8 @@
 #   sh tests/run.sh [--python 3.13|3.14] [--full] [pytest arguments]
 # --python runs them in a chroot that has this Python, see tests/in_python.sh.
 # --full runs the long fault campaigns whole, and on the disk; without it a seeded share of each runs, with its files in
-# memory if there is enough: most of the time of many tests is the disk's, for bytes that nobody keeps.
+# memory if there is enough: most of the time of many tests is the disk's, for bytes that nobody keeps. MREG_TEST_SEED=N
+# gives the campaigns of tests/faults other cases.
 set -eu
 cd "$(dirname "$0")/.."
 

@@ -21,6 +21,7 @@ from mreg.artifacts.hashing import digest_of
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import Digest
 from mreg.domain.names import ModelName
+from mreg.errors import Unavailable
 
 VALID = timedelta(hours=24)
 """Time for which a claim can be used."""
@@ -75,13 +76,25 @@ class Claims:
     def __init__(self, backend: BlobBackend) -> None:
         self._backend = backend
 
-    def add(self, uploader: Uploader, digest: Digest, size: int) -> None:
-        """Claim a blob that is in the store; an existing claim is renewed."""
-        self._backend.mark(_key(uploader, digest, size))
+    def add(self, uploader: Uploader, sizes: Mapping[Digest, int], now: datetime) -> None:
+        """Claim blobs that are in the store; existing claims are renewed.
 
-    def add_many(self, uploader: Uploader, sizes: Mapping[Digest, int]) -> None:
-        """Claim blobs that are in the store; see `add`."""
-        self._backend.mark_many(_key(uploader, digest, size) for digest, size in sizes.items())
+        Raises:
+            Unavailable: The claims cannot be written, or have expired already: a clock is wrong.
+        """
+        keys = [_key(uploader, digest, size) for digest, size in sizes.items()]
+        self._backend.mark_many(keys)
+        if not self._backend.remote and keys:  # a bucket refuses the requests of a wrong clock
+            self._check_clock(keys[-1], now)
+
+    def _check_clock(self, key: str, now: datetime) -> None:
+        made = self._backend.stat(key)
+        if made is not None and made.modified < now - VALID:
+            ahead = (now - made.modified) // timedelta(hours=1)
+            raise Unavailable(
+                f"the clock of the server is {ahead} hours ahead of the clock of its artifact store",
+                hint="set its clock: timedatectl set-ntp true",
+            )
 
     def of(self, uploader: Uploader, now: datetime) -> dict[Digest, int]:
         """Return the sizes of the claimed blobs by digest."""

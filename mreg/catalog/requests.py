@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 REMEMBERED = timedelta(days=2)
 """Time for which requests are recorded; a client repeats a request within minutes."""
 
+RECENT = 1_000
+"""Number of the newest versions whose requests stay, too: the clock of another server of the catalog can be wrong."""
+
 FORGOTTEN_AT_ONCE = 100
 """Maximum number of old requests that one request removes, so that each transaction stays short."""
 
@@ -59,7 +62,7 @@ class RequestWriter(Requests):
     def record_request(self, key: str, caller: str, fingerprint: Digest, version_id: int) -> None:
         """Record the request that made a version, in the transaction of the version.
 
-        Removes at most `FORGOTTEN_AT_ONCE` requests that are older than `REMEMBERED`.
+        Removes at most `FORGOTTEN_AT_ONCE` requests that are older than `REMEMBERED` and not of a `RECENT` version.
 
         Raises:
             BadInput: The key or the caller is not a line of text.
@@ -68,7 +71,9 @@ class RequestWriter(Requests):
         check_line("idempotency key", key)
         check_line("caller", caller)
         before = time_text(self._writer.at - REMEMBERED)
-        self._connection.run("requests.forget_old", before=before, row_limit=FORGOTTEN_AT_ONCE)
+        self._connection.run(
+            "requests.forget_old", before=before, recent=version_id - RECENT, row_limit=FORGOTTEN_AT_ONCE
+        )
         if self.request(key, caller) is not None:
             raise Conflict("repeated idempotency key: a version was made with it", hint="use a new key")
         self._connection.run(

@@ -88,7 +88,7 @@ def create(
 
 def _instant(expires: str) -> str | None:
     """Return a period unchanged; None for a time, which needs a zone."""
-    return expires if expires[-1:] in ("m", "h", "d") else None
+    return expires if expires[-1:] in ("s", "m", "h", "d") else None
 
 
 def list_tokens(ctx: typer.Context) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from mreg.domain.events import time_text
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
 from mreg.registry.remote_session import RemoteSession
-from mreg.results.tokens import NewToken, Role, TokenInfo
+from mreg.results.tokens import EXPIRY_HINT, NewToken, Role, TokenInfo
 
 
 def create_token(
@@ -42,14 +42,14 @@ def revoke_token(session: RemoteSession, name: str) -> TokenInfo:
 
 
 def _expiry(expires: datetime | timedelta | str | None) -> str | None:
-    """Return an expiry as the server reads it."""
+    """Return an expiry as the server reads it: a period stays one, since the clock of this machine can be wrong."""
     if isinstance(expires, timedelta):
-        try:
-            expires = datetime.now(UTC) + expires
-        except OverflowError:
-            raise BadInput(f"invalid expiry {quoted(str(expires))}: it is out of range") from None
+        seconds = expires.days * 86_400 + expires.seconds + bool(expires.microseconds)
+        if seconds <= 0:
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it is in the past", hint=EXPIRY_HINT)
+        return f"{seconds}s"
     if isinstance(expires, datetime):
         if expires.tzinfo is None:
-            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone")
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone", hint=EXPIRY_HINT)
         return time_text(expires)
     return expires

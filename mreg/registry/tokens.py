@@ -21,7 +21,7 @@ from mreg.domain.scope import ModelScope
 from mreg.domain.stored import check_year
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, NotAllowed, OutsideScope
-from mreg.results.tokens import NewToken, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
+from mreg.results.tokens import EXPIRY_HINT, NewToken, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -34,9 +34,8 @@ PREFIX = "mreg_"
 SECRET = re.compile(r"mreg_[A-Za-z0-9_-]{43}")
 """The form of every token; other texts are not looked up."""
 
-_PERIOD = re.compile(r"([0-9]{1,6})([mhd])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_EXPIRY_HINT = "write 12h, 90d, or a date or time, such as 2027-01-31 or 2027-01-31T12:00Z"
+_PERIOD = re.compile(r"([0-9]{1,12})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 Expiry = datetime | timedelta | str | None
 
@@ -193,9 +192,9 @@ def _expiry(expires: Expiry, now: datetime) -> datetime | None:
     try:
         at = _instant(expires, now)
     except OverflowError:
-        raise BadInput(f"invalid expiry {quoted(shown)}: it is out of range", hint=_EXPIRY_HINT) from None
+        raise BadInput(f"invalid expiry {quoted(shown)}: it is out of range", hint=EXPIRY_HINT) from None
     if at <= now:
-        raise BadInput(f"invalid expiry {quoted(shown)}: it is in the past", hint=_EXPIRY_HINT)
+        raise BadInput(f"invalid expiry {quoted(shown)}: it is in the past", hint=EXPIRY_HINT)
     return check_year(at)
 
 
@@ -204,7 +203,7 @@ def _instant(expires: datetime | timedelta | str, now: datetime) -> datetime:
         return now + expires
     if isinstance(expires, datetime):
         if expires.tzinfo is None:
-            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone", hint=_EXPIRY_HINT)
+            raise BadInput(f"invalid expiry {quoted(str(expires))}: it has no time zone", hint=EXPIRY_HINT)
         return expires.astimezone(UTC)
     period = _PERIOD.fullmatch(expires)
     if period is not None:
@@ -212,7 +211,7 @@ def _instant(expires: datetime | timedelta | str, now: datetime) -> datetime:
     try:
         return datetime.fromisoformat(parse_time(expires)).astimezone(UTC)
     except BadInput:
-        raise BadInput(f"invalid expiry {quoted(expires)}", hint=_EXPIRY_HINT) from None
+        raise BadInput(f"invalid expiry {quoted(expires)}", hint=EXPIRY_HINT) from None
 
 
 # For a server

@@ -108,7 +108,8 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     _begin(session, model)
     store = session.artifacts()
     store.put_many(blobs)
-    store.claims.add_many(Uploader(session.caller, model), {digest: len(data) for digest, data in blobs.items()})
+    sizes = {digest: len(data) for digest, data in blobs.items()}
+    store.claims.add(Uploader(session.caller, model), sizes, session.now())
 
 
 @contextmanager
@@ -225,7 +226,7 @@ def _begin(session: Session, model: ModelName) -> None:
 
 
 def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
-    session.artifacts().claims.add(Uploader(session.caller, model), digest, size)
+    session.artifacts().claims.add(Uploader(session.caller, model), {digest: size}, session.now())
     return UploadState(digest=digest, offset=size, complete=True)
 
 

@@ -17,6 +17,9 @@ from mreg.errors import BadInput
 EVERY_MODEL = "*"
 """The pattern of all models."""
 
+EXPIRY_HINT = "write 12h, 90d, or a date or time, such as 2027-01-31 or 2027-01-31T12:00Z"
+"""Hint for an invalid expiry of a new token."""
+
 USE_INTERVAL = timedelta(hours=1)
 """Minimum time between two records of a token's last use."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from mreg import __version__
 from mreg.errors import MregError
@@ -77,6 +78,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence
     app.add_exception_handler(MregError, problems.error_response)
     app.add_exception_handler(HTTPException, problems.http_error_response)
+    app.add_exception_handler(ClientDisconnect, problems.interrupted_response)
     app.add_exception_handler(RequestValidationError, problems.validation_response)
     app.add_exception_handler(Exception, problems.unexpected_response)
     document = app.openapi()  # the application caches this document

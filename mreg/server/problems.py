@@ -180,6 +180,16 @@ def http_error_response(request: Request, error: Exception) -> Response:
     return problem(error.status_code, code, message, hint=hint, headers=headers, prefix=prefix)
 
 
+def interrupted() -> Refused:
+    """Return the refusal of a request whose client closed the connection before the end of its body."""
+    return Refused(400, "cut", "the upload was interrupted")
+
+
+def interrupted_response(request: Request, _error: Exception) -> Response:
+    """Return the response for a body that ended too early; its client is gone, but the log has a line for it."""
+    return http_error_response(request, interrupted())
+
+
 def _methods_of_path(request: Request) -> list[str]:
     """Return the methods of all routes of the path; Starlette names those of one route."""
     route_path = request.scope["path"][len(request.scope["root_path"]) :]

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mreg.errors import MregError
 from mreg.server.concurrency import ConcurrencyLimit, client_of
-from mreg.server.problems import Refused
+from mreg.server.problems import Refused, interrupted
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ async def feed_body(request: Request, feed: Callable[[bytes], None]) -> None:
             await parsing
         await run_sync(feed, b"".join(parts))
     except ClientDisconnect:
-        raise Refused(400, "cut", "the upload was interrupted") from None
+        raise interrupted() from None
     finally:
         if parsing is not None and not parsing.done():  # the thread must not write to a closed upload
             with anyio.CancelScope(shield=True), suppress(MregError):

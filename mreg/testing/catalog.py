@@ -21,7 +21,7 @@ from mreg.catalog.catalog import Catalog
 from mreg.catalog.database import Database
 from mreg.catalog.policies import Policies, PolicyWriter
 from mreg.catalog.reader import Reader
-from mreg.catalog.requests import Requests, RequestWriter, StoredRequest
+from mreg.catalog.requests import RECENT, Requests, RequestWriter, StoredRequest
 from mreg.catalog.tokens import Tokens, TokenWriter
 from mreg.catalog.writer import Writer
 from mreg.domain.digest import Digest
@@ -167,20 +167,21 @@ class CatalogContract(abc.ABC):
     def test_old_requests_are_forgotten_some_at_a_time(self, catalog: Catalog) -> None:
         fingerprint = Digest.sha256("a" * 64)
 
-        def ask(count: int, prefix: str, writer: Writer) -> None:
+        def ask(count: int, prefix: str, writer: Writer, version_id: int = 1) -> None:
             for number in range(count):
-                RequestWriter(writer).record_request(f"{prefix}{number}", "ci", fingerprint, 1)
+                RequestWriter(writer).record_request(f"{prefix}{number}", "ci", fingerprint, version_id)
 
         def count(reader: Reader) -> int:
             return len(reader.connection.query("SELECT key FROM requests", {}))
 
         self.write(catalog, partial(ask, 150, "old"))
-        self.write(catalog, partial(ask, 1, "day"), AT + timedelta(hours=47))
-        assert catalog.read(count) == 151
-        self.write(catalog, partial(ask, 1, "new"), AT + timedelta(hours=49))
-        assert catalog.read(count) == 52
-        self.write(catalog, partial(ask, 1, "newer"), AT + timedelta(hours=50))
-        assert catalog.read(count) == 3
+        self.write(catalog, partial(ask, 1, "day", version_id=1 + RECENT), AT + timedelta(hours=47))
+        self.write(catalog, partial(ask, 1, "ahead", version_id=1 + RECENT), AT + timedelta(days=365))
+        assert catalog.read(count) == 152  # by a clock that is wrong
+        self.write(catalog, partial(ask, 1, "new", version_id=2 + RECENT), AT + timedelta(hours=49))
+        assert catalog.read(count) == 53
+        self.write(catalog, partial(ask, 1, "newer", version_id=2 + RECENT), AT + timedelta(hours=50))
+        assert catalog.read(count) == 4
 
     def test_a_token_is_read_as_it_was_created(self, catalog: Catalog) -> None:
         token = Token(

@@ -200,6 +200,11 @@ class RegistryContract(abc.ABC):
         assert ([version.version for version in page.versions], page.more) == ([1], False)
         assert registry.show(f"{model}@1") == registry.version(f"{model}@1")
         assert registry.show(f"{model}/1") == registry.version(f"{model}@1")
+        registry.archive(f"{model}@2")
+        found = registry.show(model)
+        assert isinstance(found, ModelVersions)
+        assert (found.model.latest_version, found.model.newest_version) == (1, 2)
+        assert registry.models(limit=1)[0].model == found.model
 
     def test_lists_are_pages(self, registry: Registry, model: str) -> None:
         """Each list tells whether it has more items, also an empty one."""
@@ -801,7 +806,13 @@ class RegistryContract(abc.ABC):
         assert token not in [one.name for one in registry.tokens()]
         with pytest.raises(errors.NotFound, match="is revoked already"):
             registry.revoke_token(token)
-        for bad in ("0d", "soon", "2001-01-01"):
+        for period in ("90s", timedelta(seconds=90)):
+            short = registry.create_token(f"{token}-{type(period).__name__}", expires=period).token
+            assert short.expires is not None
+            assert short.expires < made.token.expires - timedelta(days=89)
+            registry.revoke_token(short.name)
+        naive = made.token.expires.replace(tzinfo=None)
+        for bad in ("0d", "soon", "2001-01-01", timedelta(0), timedelta(days=-1), timedelta.max, naive):
             with pytest.raises(errors.BadInput, match="invalid expiry"):
                 registry.create_token(token, expires=bad)
 

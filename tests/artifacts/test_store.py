@@ -10,6 +10,7 @@ import stat
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -990,7 +991,7 @@ def test_a_store_in_a_folder_has_no_presigned_urls(store: ArtifactStore, root: P
 def test_a_claim_is_listed_as_unfinished_and_discarded_by_its_key(store: ArtifactStore) -> None:
     uploader = Uploader("ada", ModelName("m"))
     store.put_blob(digest_of(b"x"), b"x")
-    store.claims.add(uploader, digest_of(b"x"), 1)
+    store.claims.add(uploader, {digest_of(b"x"): 1}, datetime.now(UTC))
     (claim,) = store.unfinished()
     assert claim.name.startswith(uploader.prefix)
     store.discard(claim)

@@ -178,15 +178,15 @@ def test_headers_that_come_byte_by_byte_are_cut_off_in_time(
     for what, first in (("a first request", b""), ("a later one", KEPT), ("what is left of a body", answered)):
         with connect(server) as connection:
             connection.sendall(first)
-            began = time.monotonic()
             with suppress(ConnectionError):
-                while time.monotonic() - began < 20:
+                for _ in range(400):  # of at most 0.05 s each: long after the limit
                     connection.sendall(b"\r\n" if what == "a first request" else b"G")
                     connection.settimeout(0.05)
                     with suppress(TimeoutError):
                         if not connection.recv(65536):
                             break
-            assert time.monotonic() - began < 10, what
+                else:
+                    pytest.fail(f"{what} was not cut off")
 
 
 ENDLESS = {

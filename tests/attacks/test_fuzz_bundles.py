@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from mreg.domain.manifest import Manifest
 from mreg.errors import BadInput, Corrupt
 from tests.attacks.test_fuzz_catalog import NUMBERS, TEXTS
 from tests.conftest import FULL
-from tests.hostile import SECONDS, attack, plant, untouched
+from tests.hostile import attack, bounded, plant, untouched
 
 ROUNDS = 20_000 if FULL else 400
 VALUES: list[Any] = [*TEXTS, *NUMBERS, True, False, [], {}, [[]], [{}], {"a": 1}, ["x"], "\ud800", 2**70]
@@ -74,14 +73,13 @@ def test_a_random_manifest_is_the_same_again_or_corrupt() -> None:
         data = canonical(edited(document, chance))
         if chance.random() < 0.3:
             data = damaged(data, chance)
-        began = time.monotonic()
-        try:
-            manifest = Manifest.parse(data)
-        except Corrupt:
-            pass
-        else:
-            assert manifest.canonical() == data
-        assert time.monotonic() - began < SECONDS
+        with bounded(data):
+            try:
+                manifest = Manifest.parse(data)
+            except Corrupt:
+                pass
+            else:
+                assert manifest.canonical() == data
 
 
 @pytest.fixture
@@ -132,15 +130,16 @@ def test_a_random_bundle_is_imported_whole_or_refused(bundle: bytes) -> None:
                 repacked(bundle, edited(document, chance), chance) if chance.random() < 0.7 else damaged(bundle, chance)
             )
             Path(here).write_bytes(data)
-            began = time.monotonic()
-            with mreg.open_registry(
-                catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/a")
-            ) as other:
+            with (
+                bounded(data[:2000]),
+                mreg.open_registry(
+                    catalog=os.path.abspath("fx/catalog.db"), artifacts=os.path.abspath("fx/a")
+                ) as other,
+            ):
                 try:
                     other.import_bundle(here, f"imported-{number}")
                 except (BadInput, Corrupt):
                     assert not [one for one in other.models() if str(one.model.name) == f"imported-{number}"]
                 else:
                     other.show(f"imported-{number}")
-            assert time.monotonic() - began < SECONDS, data[:2000]
         assert attack("import", here).code in (0, 2, 6)

@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from mreg.domain.policy import parse_policy
 from mreg.server.app import build_app
 from mreg.server.settings import ServerSettings
 from tests.conftest import FULL, Mreg, local_registry
-from tests.hostile import SECONDS, attack, plant, untouched
+from tests.hostile import attack, bounded, plant, untouched
 
 ROUNDS = 400 if FULL else 6
 COMMANDS = 1000 if FULL else 6
@@ -232,12 +231,11 @@ def test_a_catalog_of_random_values_gives_documented_errors_alone(template: Path
             for words in chance.sample(READING + WRITING, min(COMMANDS, len(READING + WRITING))):
                 if words == ["pull", "m@1", "--stdout"]:
                     continue  # writes below Python's standard output
-                began = time.process_time()
-                done = command("--debug", *words)
+                with bounded((number, written, words)):
+                    done = command("--debug", *words)
                 shown = f"{number}: {written}\nmreg {' '.join(words)}: {done}"
                 assert done.code in DOCUMENTED, shown
                 assert "error: unexpected" not in done.err, shown
-                assert time.process_time() - began < SECONDS, shown
             served(chance, str(written))
             inside = {name for name in os.listdir(".") if name not in ("fx", "given", "place")}
             assert all(name[0] not in "-." for name in inside), (written, inside)
@@ -261,14 +259,13 @@ def served(chance: random.Random, written: str) -> None:
         except mreg.MregError:
             return
         for address in chance.sample(ROUTES, min(COMMANDS, len(ROUTES))):
-            began = time.process_time()
-            status = asyncio.run(ask(app, address))
+            with bounded((written, address)):
+                status = asyncio.run(ask(app, address))
             assert status in (200, 303, 307, 400, 404, 405, 409, 410, 422, 503) or status == 500, (
                 written,
                 address,
                 status,
             )
-            assert time.process_time() - began < SECONDS, (written, address)
 
 
 @pytest.mark.campaign

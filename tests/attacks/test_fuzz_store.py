@@ -6,7 +6,6 @@ import os
 import random
 import shutil
 import socket
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 from mreg.cli import app
 from mreg.testing.blob_backend import key_of
 from tests.conftest import FULL, Mreg
-from tests.hostile import DOCUMENTED, SECONDS, attack, plant, untouched
+from tests.hostile import DOCUMENTED, attack, bounded, plant, untouched
 
 TREES = 120 if FULL else 8
 AS_PROCESSES = 25
@@ -185,11 +184,10 @@ def test_no_store_leads_a_command_outside_hangs_it_or_ends_it_unexpectedly(outsi
                 if seed % AS_PROCESSES == AS_PROCESSES - 1:
                     attack(*words)
                     continue
-                began = time.monotonic()
-                done = command(*words)
+                with bounded((seed, words)):
+                    done = command(*words)
                 assert done.code in DOCUMENTED, (seed, words, done)
                 assert "report it as a bug" not in done.err, (seed, words, done)
-                assert time.monotonic() - began < SECONDS, (seed, words)
 
 
 def test_a_random_store_is_met_by_processes_within_time_and_memory(outside: Path) -> None:

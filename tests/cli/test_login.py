@@ -555,7 +555,7 @@ def test_a_catalog_behind_a_server_is_not_copied(
     assert (done.code, done.out, done.err) == (
         2,
         "",
-        "error: mreg catalog copy needs the catalog itself, but the profile team has the server "
+        "error: mreg catalog copy needs direct access to the catalog, but the profile team uses the server "
         "https://models.example\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"

@@ -283,7 +283,7 @@ def test_every_command_is_the_same_with_a_server_or_refused(
         done = command(*words)
         assert (done.code, done.out) == (2, ""), done
         assert re.search(
-            r"^error: .+ needs the catalog itself.*\n  (on the machine of the server, run: mreg|use it where)",
+            r"^error: .+ needs direct access to the catalog.*\n  (on the machine of the server, run: mreg|use it where)",
             done.err,
             re.MULTILINE,
         ), done

@@ -18,10 +18,9 @@ from mreg.domain.events import first_broken
 from mreg.domain.model import ModelVersion
 from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
-from tests.conftest import FULL, local_registry
+from tests.conftest import FULL, SEED, local_registry
 
 ROUNDS = 200 if FULL else 24
-SEED = 20260301
 
 
 def check(registry: LocalRegistry) -> list[ModelVersion]:

@@ -15,12 +15,11 @@ import pytest
 import mreg
 from mreg.artifacts import download
 from mreg.stores import retry
-from tests.conftest import FULL, Done, Mreg, local_registry
+from tests.conftest import FULL, SEED, Done, Mreg, local_registry
 from tests.faults.test_kill import check, killed
 from tests.proxy import SLOW_DOWN, Proxy
 from tests.servers import WRITER, Place, S3Server, new_place
 
-SEED = 20261123
 PART = 8 << 20
 SIZE = 3 * PART + 12_345
 POINTS = range(20)

@@ -12,12 +12,11 @@ from pathlib import Path
 import pytest
 
 import mreg
-from tests.conftest import FULL
+from tests.conftest import FULL, SEED
 from tests.faults.test_kill import duration, killed
 from tests.serving import Serving
 
 ROUNDS = 100 if FULL else 6
-SEED = 20261127
 CLIENTS = 20
 
 

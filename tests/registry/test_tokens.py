@@ -65,6 +65,7 @@ def test_a_token_is_created_listed_and_revoked(registry: LocalRegistry) -> None:
         ("2999-01-01T02:00+02:00", datetime(2999, 1, 1, tzinfo=UTC)),
         ("10000d", timedelta(days=10000)),
         ("90m", timedelta(minutes=90)),
+        ("7776000s", timedelta(days=90)),
         (None, None),
     ],
 )

@@ -7,17 +7,17 @@ import threading
 from collections.abc import Coroutine, Generator
 from contextlib import nullcontext, suppress
 from typing import Any
-from unittest.mock import create_autospec
 
 import pytest
-from starlette.applications import Starlette
 from starlette.requests import Request
 
 from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
+from mreg.server.app import build_app
 from mreg.server.download import begin
 from mreg.server.guard import Caller
-from mreg.server.operations import Operation, Operations
+from mreg.server.operations import Operation
+from mreg.server.settings import ServerSettings
 
 
 class Work:
@@ -43,7 +43,9 @@ class Work:
     async def cancel(self, request: Coroutine[Any, Any, object]) -> None:
         """Cancel a request in the middle of the work, which then goes on; wait until both have ended."""
         task = asyncio.create_task(request)
+        task.add_done_callback(lambda _task: self.begun.set())
         await asyncio.to_thread(self.begun.wait)
+        assert not task.done(), await task
         task.cancel()
         await asyncio.sleep(0)  # the task has been cancelled, and its thread still works
         self.go.set()
@@ -77,16 +79,16 @@ def test_a_cancelled_download_closes_its_file_after_the_chunk_that_is_being_read
     assert work.closed == ["file", False]
 
 
-def test_the_result_of_a_cancelled_operation_is_dropped() -> None:
+def test_the_result_of_a_cancelled_operation_is_dropped(registry: LocalRegistry) -> None:
     work = Work()
 
     def do(_operation: Operation[str]) -> str:
         work.do()
         return "result"
 
+    app = build_app(registry, ServerSettings())
+
     async def operate() -> None:
-        app = Starlette()
-        app.state.registry, app.state.operations = create_autospec(LocalRegistry), Operations()
         request = Request(scope(app=app), receive)
         await Operation(request, do, nullcontext(), work.closed.append).run(lambda _events: asyncio.sleep(0))
 

@@ -7,5 +7,5 @@ VALUES (:caller, :key, :fingerprint, :version_id, :at)
 
 -- name: forget_old
 DELETE FROM requests WHERE (caller, key) IN (
-    SELECT caller, key FROM requests WHERE at < :before ORDER BY at LIMIT :row_limit
+    SELECT caller, key FROM requests WHERE at < :before AND version_id < :recent ORDER BY at LIMIT :row_limit
 )
