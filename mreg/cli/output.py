@@ -136,7 +136,9 @@ class Output:
         """
         from mreg.cli.progress import ShownProgress
 
-        bar = ShownProgress(label, items, again, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor())
+        bar = ShownProgress(
+            label, items, again, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor()
+        )
         try:
             yield bar.update
         finally:
