@@ -68,6 +68,7 @@ _BUNDLES = (
     "tests/registry/test_bundle.py::test_a_bucket_takes_and_gives_bundles "
     "tests/integration/test_speed.py::test_a_check_measures_catalog_and_store_and_leaves_nothing"
 )
+_PLANTED = "tests/attacks/test_decode.py::test_a_planted_partial_pull_of_a_file_leads_no_write_outside"
 _REPEATED = "tests/registry/test_uploads.py::test_a_repeated_request_gives_the_version_that_it_made"
 
 MODULES = {
@@ -86,10 +87,10 @@ MODULES = {
     "registry/gc": f"tests/upkeep/test_gc.py tests/upkeep/test_commands.py {_LIMITED} {_CONTRACT}",
     "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py {_TRANSFERS} {_REPEATED}",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
-    "catalog/writer": f"{_CATALOG} {_LIFE} {_PUSH} {_CONTRACT}",
+    "catalog/writer": f"{_CATALOG} tests/registry/test_audit.py {_LIFE} {_PUSH} {_CONTRACT}",
     "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py {_LIFE} {_POLICY} {_CONTRACT}",
     "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
-    "artifacts/destination": f"{_PULL} {_STORE} {_WINDOWS} {_TRANSFERS}",
+    "artifacts/destination": f"{_PLANTED} {_PULL} {_STORE} {_WINDOWS} {_TRANSFERS}",
     "artifacts/placing": f"{_PULL} {_STORE} {_TRANSFERS}",
     "artifacts/replacing": f"{_PULL} {_STORE} {_TRANSFERS}",
     "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py tests/registry/test_uploads.py {_STDOUT} {_TRANSFERS} {_BUNDLES}",

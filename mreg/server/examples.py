@@ -74,6 +74,7 @@ MODEL = RegisteredModel(
     primary_metric="accuracy",
     version_count=3,
     latest_version=3,
+    newest_version=3,
     production_version=3,
     created_at=_at(1, 12),
     updated_at=_at(9, 8, 30),

@@ -200,6 +200,11 @@ class RegistryContract(abc.ABC):
         assert ([version.version for version in page.versions], page.more) == ([1], False)
         assert registry.show(f"{model}@1") == registry.version(f"{model}@1")
         assert registry.show(f"{model}/1") == registry.version(f"{model}@1")
+        registry.archive(f"{model}@2")
+        found = registry.show(model)
+        assert isinstance(found, ModelVersions)
+        assert (found.model.latest_version, found.model.newest_version) == (1, 2)
+        assert registry.models(limit=1)[0].model == found.model
 
     def test_lists_are_pages(self, registry: Registry, model: str) -> None:
         """Each list tells whether it has more items, also an empty one."""

@@ -32,6 +32,7 @@ class Model(TypedDict):
     primary_metric: Annotated[str | None, "primary metric that was set on the model, or null"]
     version_count: Annotated[int, "number of versions that exist now"]
     latest_version: Annotated[int | None, "newest version that is not archived, or null"]
+    newest_version: Annotated[int | None, "newest version, archived or not, or null"]
     production_version: Annotated[int | None, "version in Production, or null"]
     staging_version: Annotated[int | None, "version in Staging, or null"]
     created_at: Annotated[str, "time"]
@@ -128,6 +129,7 @@ def _encode_model(model: domain.RegisteredModel) -> Model:
         "primary_metric": model.primary_metric or None,
         "version_count": model.version_count,
         "latest_version": model.latest_version,
+        "newest_version": model.newest_version,
         "production_version": model.production_version,
         "staging_version": model.staging_version,
         "created_at": time_text(model.created_at),
@@ -147,6 +149,7 @@ def _decode_model(shape: Model) -> domain.RegisteredModel:
         primary_metric=shape["primary_metric"] or "",
         version_count=shape["version_count"],
         latest_version=shape["latest_version"],
+        newest_version=shape["newest_version"],
         production_version=shape["production_version"],
         staging_version=shape["staging_version"],
         created_at=decode_time(shape["created_at"]),

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import stat
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -220,6 +221,36 @@ def test_a_planted_partial_pull_leads_no_write_and_no_removal_outside(
     }
     assert os.stat("project/net/config.json").st_mode & 0o7000 == 0
     assert os.stat("project/net/config.json").st_nlink == 1
+
+
+PLANTED_FILES: dict[str, Callable[[Path, Path], object]] = {
+    "a link": lambda partial, victim: partial.symlink_to(victim / "documents/thesis.txt"),
+    "a link to nothing": lambda partial, victim: partial.symlink_to(victim / "new"),
+    "a link to a folder": lambda partial, victim: partial.symlink_to(victim),
+    "a hard link": lambda partial, victim: os.link(victim / "documents/thesis.txt", partial),
+    "a pipe": lambda partial, victim: os.mkfifo(partial),
+    "a folder": lambda partial, victim: (partial / "x").mkdir(parents=True),
+    "the right file, setuid": lambda partial, victim: (partial.write_text("weights"), partial.chmod(0o4644)),
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED_FILES)
+@pytest.mark.parametrize("ending", ["digest", "0123456789ab"])
+def test_a_planted_partial_pull_of_a_file_leads_no_write_outside(tmp_path: Path, planted: str, ending: str) -> None:
+    Path("source").write_text("weights")
+    digest = ArtifactStore(LocalBackend(tmp_path / "store")).put("source").digest
+    plant(victim := tmp_path / "victim")
+    os.mkdir("project")
+    partial = Path("project") / f".net.mreg-{digest.value[:16] if ending == 'digest' else ending}"
+    PLANTED_FILES[planted](partial, victim)
+    place = Destination(
+        Path("project/net").absolute(), lambda _wanted: (iter([b"weights"]) for _ in "1"), resumable=True
+    )
+    with untouched(victim):
+        place.receive_file(digest, 7, force=False)
+    found = os.lstat("project/net")
+    assert (Path("project/net").read_text(), stat.S_ISREG(found.st_mode), found.st_nlink) == ("weights", True, 1)
+    assert found.st_mode & 0o7000 == 0
 
 
 def test_what_a_person_named_like_a_partial_pull_is_not_removed(catalog: Path) -> None:

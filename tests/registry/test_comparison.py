@@ -1,5 +1,6 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mreg.domain.model import ArtifactKind, ModelArtifact, ModelVersion, Source
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput
 from mreg.registry.compare import Tolerance, compare_versions, regressions
+from mreg.registry.local import LocalRegistry
 from mreg.results.comparison import Comparison
 
 ZERO = Digest.sha256("0" * 64)
@@ -321,3 +323,71 @@ def test_a_comparison_and_its_metrics_are_shown_in_one_line() -> None:
     found = compared({"accuracy": 0.9, "loss": 1.0, "foo": 1}, {"accuracy": 0.8, "loss": 2.0, "foo": 1})
     assert repr(found) == "<Comparison m@1 m@2 1 same, 2 worse>"
     assert repr(found.metrics[0]) == "<MetricDifference accuracy 0.9 -> 0.8 worse>"
+
+
+def references(found: Comparison) -> tuple[str, str]:
+    return str(found.first.reference), str(found.second.reference)
+
+
+def test_one_reference_is_compared_with_production_of_its_model(registry: LocalRegistry) -> None:
+    Path("file").write_text("1")
+    for name in ("m", "team/m"):
+        for _ in range(3):
+            registry.push("file", name=name)
+        registry.promote(f"{name}@1", "production")
+    for reference, expected in (
+        ("m", ("m@1", "m@3")),
+        ("m@2", ("m@1", "m@2")),
+        ("m/2", ("m@1", "m@2")),  # there is no model m/2
+        ("team/m", ("team/m@1", "team/m@3")),
+        ("team/m/2", ("team/m@1", "team/m@2")),
+    ):
+        assert references(registry.compare(reference)) == expected
+    known = registry.version("team/m@2")
+    registry.rename("team/m", "team/renamed")
+    assert references(registry.compare(known)) == ("team/renamed@1", "team/renamed@2")
+
+
+def test_a_version_is_not_compared_with_itself_unnoticed(registry: LocalRegistry) -> None:
+    Path("file").write_text("1")
+    registry.push("file", name="m", stage="production")
+    registry.push("file", name="m")
+    notes: list[str] = []
+    telling = registry.acting_as("ada", notes.append)
+    telling.compare("m@1", "m@2")
+    assert notes == []
+    telling.compare("m@latest", "m@production")
+    assert notes == ["m@latest is m@2", "m@production is m@1"]
+    notes.clear()
+    telling.compare("m@1")
+    assert notes == ["m@production is m@1", "nothing to compare: both references are m@1"]
+
+
+def test_the_files_of_two_versions_are_compared(registry: LocalRegistry) -> None:
+    Path("net/logs").mkdir(parents=True)
+    Path("net/a").write_text("1")
+    Path("net/same").write_text("same")
+    registry.push("net", name="m")
+    Path("net/a").write_text("22")
+    Path("net/logs").rmdir()
+    registry.push("net", name="m")
+    registry.push("net/a", name="m")
+
+    def files(first: str, second: str) -> list[tuple[str, bool, bool]]:
+        changes = registry.compare(first, second).changes
+        return [(row.name, row.first is None, row.second is None) for row in changes if row.group == "files"]
+
+    assert files("m@1", "m@2") == [("a", False, False), ("logs/", False, True)]
+    assert files("m@2", "m@3") == [("same", False, True)]
+    assert files("m@2", "m@2") == []
+    assert [registry.compare("m@1", second).same_artifact for second in ("m@1", "m@2", "m@3")] == [True, False, False]
+
+
+def test_the_directions_of_the_first_of_two_models_count(registry: LocalRegistry) -> None:
+    Path("file").write_text("1")
+    for name, directions in (("m", {"a": "lower", "b": "lower"}), ("n", {"a": "higher", "c": "higher"})):
+        registry.push("file", name=name, metrics={"a": 1 if name == "m" else 2, "b": 1, "c": 1})
+        registry.edit(name, directions=directions)
+    for first, second, verdict in (("m@1", "n@1", Verdict.WORSE), ("n@1", "m@1", Verdict.WORSE)):
+        (row,) = [row for row in registry.compare(first, second).metrics if row.name == "a"]
+        assert row.verdict is verdict

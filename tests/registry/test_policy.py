@@ -321,6 +321,21 @@ def test_the_hint_that_nothing_is_overridden_is_the_command_without_the_override
     assert caught.value.hint == "mreg alias m@2 champion"
 
 
+def test_a_plan_says_whether_an_override_is_needed_to_leave_a_guarded_stage(road: mreg.Registry) -> None:
+    road.apply_policy(Policy({"Production": Rule(approvals=1, approvers=("bob",), override=True)}))
+    ada, bob = (road.acting_as(person) for person in ("ada", "bob"))  # type: ignore[attr-defined]
+    plan = ada.plan("m@1", "Staging", override="urgent")
+    assert (plan.refusal, plan.overridden) == (None, True)
+    refused = ada.plan("m@1", "Staging")
+    assert refused.refusal is not None
+    assert refused.refusal.message == "cannot take m@1 out of Production: the policy allows this only to bob"
+    assert not refused.overridden
+    assert (bob.plan("m@1", "Staging").refusal, bob.plan("m@1", "Staging").overridden) == (None, False)
+    needless = bob.plan("m@1", "Staging", override="urgent")
+    assert needless.refusal is not None
+    assert needless.refusal.message == "nothing to override: the policy allows this"
+
+
 def test_a_rollback_is_refused_if_another_version_is_the_one_before_meanwhile(
     road: mreg.Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

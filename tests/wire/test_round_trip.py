@@ -58,7 +58,6 @@ from tests.conftest import FULL
 FORMS = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
 
 LEFT_OUT = {
-    RegisteredModel: {"newest_version"},
     changes.StageChange: {"back", "rolled_back"},
     models.ModelVersions: {"more"},
     policies.Plan: {"empties_production", "asks", "overridden", "refusal"},
@@ -120,8 +119,8 @@ MODELS = built(
     RegisteredModel, model_id=NUMBERS, name=NAMES, description=WORDS, tags=TEXTS,
     aliases=st.dictionaries(WORDS, NUMBERS, max_size=3),
     directions=st.dictionaries(WORDS, st.sampled_from(["higher", "lower"]), max_size=3), primary_metric=WORDS,
-    version_count=NUMBERS, latest_version=OPTIONAL_NUMBERS, production_version=OPTIONAL_NUMBERS,
-    staging_version=OPTIONAL_NUMBERS, created_at=TIMES, updated_at=TIMES, created_by=WORDS,
+    version_count=NUMBERS, latest_version=OPTIONAL_NUMBERS, newest_version=OPTIONAL_NUMBERS,
+    production_version=OPTIONAL_NUMBERS, staging_version=OPTIONAL_NUMBERS, created_at=TIMES, updated_at=TIMES, created_by=WORDS,
 )  # fmt: skip
 DIFFERENCES = built(
     comparison.MetricDifference, name=WORDS, first=st.none() | METRICS, second=st.none() | METRICS,
