@@ -127,15 +127,18 @@ class Output:
             raise BadInput(f"confirmation required: {question}", hint=f"not a terminal: add {flag} to confirm")
 
     @contextmanager
-    def progress(self, label: str, items: str = "") -> Iterator[Progress]:
+    def progress(self, label: str, items: str = "", again: str = "") -> Iterator[Progress]:
         """Yield a callback for progress; it takes the bytes done and the bytes in total. See `ShownProgress`.
 
         Args:
             items: Plural noun of the items that are counted instead of bytes.
+            again: Label of each further pass (default: the same).
         """
         from mreg.cli.progress import ShownProgress
 
-        bar = ShownProgress(label, items, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor())
+        bar = ShownProgress(
+            label, items, again, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor()
+        )
         try:
             yield bar.update
         finally:

@@ -19,10 +19,12 @@ class ShownProgress:
 
     Args:
         items: Plural noun of the items; empty for bytes.
+        again: Label of each further pass; empty for the same as that of the first.
     """
 
-    def __init__(self, label: str, items: str = "", *, quiet: bool, terminal: bool) -> None:
+    def __init__(self, label: str, items: str = "", again: str = "", *, quiet: bool, terminal: bool) -> None:
         self.label = printable(label)
+        self.again = again or self.label
         self.items = items
         self.quiet = quiet
         self.terminal = terminal
@@ -39,8 +41,9 @@ class ShownProgress:
         now = time.monotonic()
         if done < self.done:
             self.started = now
+            self.label = self.again
             if self.bar is not None:
-                self.bar.reset(self.task, total=total)
+                self.bar.reset(self.task, total=total, description=self.label)
         self.done = done
         if self.terminal:
             if self.bar is None and now - self.started >= QUIET_SECONDS:

@@ -194,7 +194,8 @@ def push(
             )
         )
         return
-    with run.output.progress("push") as progress:
+    # Over a network, a large file is hashed first, since the store or server can have it already.
+    with run.output.progress("push", again="send") as progress:
         version = run.registry.push(
             path,
             name=name,

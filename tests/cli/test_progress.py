@@ -1,4 +1,4 @@
-"""Progress where no terminal is: lines, with rate and time left, counted anew when another pass begins."""
+"""Progress where no terminal is: lines with rate and time left; another pass has its own label and counts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def test_lines_tell_share_rate_and_time_left(
 ) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    bar = ShownProgress("push", quiet=False, terminal=False)
+    bar = ShownProgress("push", again="send", quiet=False, terminal=False)
     for seconds, done in ((1, 10), (10, 500_000), (15, 900_000), (21, 1_000_000), (22, 0), (32, 100_000)):
         now[0] = 100.0 + seconds
         bar.update(done, 1_000_000)
@@ -23,7 +23,7 @@ def test_lines_tell_share_rate_and_time_left(
     assert capsys.readouterr().err.splitlines() == [
         "push: 50 %, 500 kB of 1 MB, 50 kB/s, 10 s left",
         "push: 100 %, 1 MB of 1 MB, 47.6 kB/s, 0 s left",
-        "push: 10 %, 100 kB of 1 MB, 10 kB/s, 90 s left",
+        "send: 10 %, 100 kB of 1 MB, 10 kB/s, 90 s left",
     ]
 
 
@@ -31,8 +31,8 @@ def test_a_bar_begins_again_with_the_next_pass(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
-    bar = ShownProgress("push", quiet=False, terminal=True)
+    bar = ShownProgress("push", again="send", quiet=False, terminal=True)
     for done in (10, 100, 0, 50, 100):
         bar.update(done, 100)
-    assert bar.bar.tasks[0].completed == 100
+    assert (bar.bar.tasks[0].completed, bar.bar.tasks[0].description) == (100, "send")
     bar.close()
