@@ -43,8 +43,38 @@ INTERIM_LIMIT = 20
 """Maximum number of interim responses, such as 100 and 103, before the response; Go's net/http accepts 5."""
 
 
+class _Head:
+    """The lines of the head of a response; a connection that ends in them is lost.
+
+    `http.client` takes the end of the connection for the end of the headers, and loses those that did not arrive.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def readline(self, limit: int = -1) -> bytes:
+        line: bytes = self._stream.readline(limit)
+        if self._begun and not line.endswith(b"\n") and (limit < 0 or len(line) < limit):
+            raise http.client.IncompleteRead(line)
+        self._begun = True
+        return line
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 class Answer(http.client.HTTPResponse):
     """A response of `http.client`, which alone skips any number of 100, and takes other interim ones for the last."""
+
+    def begin(self) -> None:
+        stream = self.fp
+        self.fp = _Head(stream)  # type: ignore[assignment]
+        try:
+            super().begin()
+        finally:
+            if self.fp is not None:
+                self.fp = stream
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(INTERIM_LIMIT + 1):
