@@ -119,7 +119,7 @@ class Connection:
         self._context: ssl.SSLContext | None = None
         self._answered = False
         self._closed = False
-        self._watch = Watch(lambda seconds: notice(f"waiting for {self.address} ({seconds:.0f} seconds)"))
+        self._watch = Watch(lambda seconds: notice(f"waiting for {self.address} ({seconds:.0f} s so far)"))
 
     def __enter__(self) -> Connection:
         return self
