@@ -14,7 +14,7 @@ import pytest
 import mreg
 from mreg.catalog.statements import _FOLDER, statement
 from mreg.domain.model import ModelStage
-from mreg.domain.names import VersionRef
+from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.policy import Policy, parse_policy
 from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.errors import BadInput, MregError, NotFound, OutsideScope
