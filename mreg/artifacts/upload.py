@@ -52,7 +52,7 @@ class Stored:
     size_bytes: int
     file_count: int
     blobs: frozenset[Digest]
-    new_files: int
+    new_files: int = 0
     kept_bytes: int = 0
 
 

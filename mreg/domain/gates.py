@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TypeVar
 
 from mreg.domain.events import time_text
 from mreg.domain.expression import And, Compare, Expression, Field, Missing, Not, Or, Relative
@@ -35,6 +36,8 @@ class Holder:
     also: Holder | None = None
     remedy: str = ""
 
+
+T = TypeVar("T", Decimal, str)
 
 Occupant = Callable[[str], Holder | None]
 """Returns the version in a stage or under an alias, or the last one that left it; None if it was always empty."""
@@ -228,12 +231,7 @@ def _holds(operator: str, value: object, wanted: tuple[object, ...]) -> bool:
     return _ordered(operator, _exact(value), _exact(bound))
 
 
-def _ordered(operator: str, first: object, second: object) -> bool:
+def _ordered(operator: str, first: T, second: T) -> bool:
     if operator in ("=", "!="):
         return (first == second) == (operator == "=")
-    if isinstance(first, Decimal) and isinstance(second, Decimal):
-        order = first.compare(second)
-        sign = int(order)
-    else:
-        sign = (str(first) > str(second)) - (str(first) < str(second))
-    return {"<": sign < 0, "<=": sign <= 0, ">": sign > 0, ">=": sign >= 0}[operator]
+    return {"<": first < second, "<=": first <= second, ">": first > second, ">=": first >= second}[operator]

@@ -310,7 +310,6 @@ def _stored(session: Session, model: ModelName, artifact: UploadedArtifact, *, a
         size_bytes=total,
         file_count=count,
         blobs=frozenset(sizes),
-        new_files=0,
     )
 
 

@@ -29,6 +29,7 @@ from mreg.artifacts.destination import Destination
 from mreg.artifacts.hashing import digest_of
 from mreg.artifacts.local import LocalBackend
 from mreg.artifacts.records import PullRecords
+from mreg.artifacts.s3 import S3Backend
 from mreg.artifacts.store import ArtifactStore
 from mreg.artifacts.upload import Stored
 from mreg.domain.digest import Digest, blob_key
@@ -36,6 +37,8 @@ from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.domain.model import ArtifactKind
 from mreg.domain.names import ModelName
 from mreg.errors import AlreadyExists, BadInput, Conflict, Corrupt, MregError, NotFound, Unavailable
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
 
 BIG = 9 << 20
 """Large enough for the path of large files: staged, hashed on a thread."""
@@ -997,3 +1000,12 @@ def test_a_claim_is_listed_as_unfinished_and_discarded_by_its_key(store: Artifac
     store.discard(claim)
     assert list(store.unfinished()) == []
     assert store.has(digest_of(b"x"))
+
+
+def test_a_store_in_a_bucket_has_presigned_urls_of_blobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    bucket = Bucket("s3://models/team", StoreSettings(endpoint_url="http://127.0.0.1:9"), lambda _text: None)
+    url = ArtifactStore(S3Backend(bucket)).presign(digest_of(b"x"), 60)
+    assert url.partition("?")[0] == f"http://127.0.0.1:9/models/team/{blob_key(digest_of(b'x'))}"
+    assert "X-Amz-Expires=60&" in url

@@ -251,6 +251,27 @@ def test_a_decision_on_a_version_that_a_hook_deletes_is_as_it_was_made(
     assert pushed("show", "m@1").code == 4
 
 
+def test_a_move_of_a_version_whose_model_a_hook_deletes_is_as_it_was_made(pushed: Mreg) -> None:
+    pushed("promote", "m@1", "--to", "production")
+    delete = f"{sys.executable} -m mreg delete m --force --yes"
+    hooks(f"{{name: out, stage: Production, env: [PYTHONPATH], command: [sh, -c, '{delete}']}}")
+    done = pushed("promote", "m@2", "--to", "production", "--json")
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert (said["reference"], said["stage"], said["archived"]) == ("m@2", "Production", ["m@1"])
+    assert pushed("show", "m").code == 4
+
+
+def test_a_plan_names_the_hooks_that_would_run(pushed: Mreg) -> None:
+    hooks("{name: deploy, stage: Production, command: ['true']}", "{name: try, stage: Staging, command: ['true']}")
+    for stage, expected in (("production", ["deploy"]), ("staging", ["try"]), ("archived", [])):
+        done = pushed("promote", "m@1", "--to", stage, "--plan", "--json")
+        assert (done.code, json.loads(done.out)["hooks"]) == (0, expected), done.err
+    assert pushed("promote", "m@1", "--to", "staging").code == 0
+    done = pushed("promote", "m@1", "--to", "staging", "--plan", "--json")
+    assert json.loads(done.out)["hooks"] == []  # it stays there
+
+
 def test_a_hook_never_rolls_staging_back_to_the_version_in_production(pushed: Mreg) -> None:
     pushed("promote", "m@1", "--to", "staging")
     pushed("promote", "m@1", "--to", "production")

@@ -572,6 +572,27 @@ def test_what_appears_at_the_destination_during_the_pull_is_not_replaced(
     assert not any(path.is_file() for path in records().rglob("*"))
 
 
+@pytest.mark.parametrize(("kind", "words"), [("folder", "a folder"), ("pipe", "a pipe")])
+def test_what_appears_at_the_destination_during_the_pull_of_a_file_is_not_replaced(
+    registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch, kind: str, words: str
+) -> None:
+    Path("file").write_text("1")
+    registry.push("file", name="file")
+    real = destination.Destination._give_name
+
+    def appearing(*given: Any, **options: Any) -> None:
+        os.mkdir("out") if kind == "folder" else os.mkfifo("out")
+        real(*given, **options)
+
+    monkeypatch.setattr(destination.Destination, "_give_name", appearing)
+    with pytest.raises(mreg.BadInput) as caught:
+        registry.pull("file@1", "out", force=True)
+    assert caught.value.message == f"'{os.path.abspath('out')}' is {words}, which is never replaced"
+    os.rmdir("out") if kind == "folder" else os.remove("out")
+    with pytest.raises(mreg.AlreadyExists):
+        registry.pull("file@1", "out")
+
+
 def test_an_empty_folder_is_replaced_where_a_rename_cannot(
     registry: mreg.Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.domain.scope import EVERYTHING
 from mreg.registry.local import LocalRegistry
 from mreg.registry.tokens import new_token
 from mreg.results.tokens import Role
@@ -309,8 +310,10 @@ def test_the_role_of_a_token_decides_what_a_client_may_send(path: str, method: s
         found = answer(scope_of(path, method, authorization=f"Bearer {made.secret}"), settings)
         if public:
             assert found == Caller("", Role.READER)
+            assert (found.token, found.scope) == (None, EVERYTHING)
         elif safe or (role >= Role.WRITER and not read_only):
             assert found == Caller(str(role), role, Client(made.token, stored=False))
+            assert (found.token, found.scope) == (made.token, made.token.scope)
         else:
             assert isinstance(found, Refused)
             assert (found.status_code, found.code, found.detail) == (
