@@ -223,6 +223,10 @@ class S3Backend(ObjectBackend):
         yield from unfinished(self._bucket)
         yield from super().unfinished()
 
+    def takes_direct(self) -> bool:
+        """See `mreg.artifacts.backend.SupportsDirectUploads`."""
+        return self._bucket.strict
+
     def find_direct(self, name: str) -> DirectUpload | None:
         """See `mreg.artifacts.backend.SupportsDirectUploads`."""
         from mreg.artifacts.s3_direct import find

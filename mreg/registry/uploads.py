@@ -78,12 +78,11 @@ def missing_blobs(
     session.scope.check_name(model, "upload to")
     begin_storing(session)
     usable = _usable(session, model, blobs)
-    direct = direct and session.artifacts().direct_uploads is not None
-    return tuple(
-        NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES)
-        for digest, size in blobs.items()
-        if usable.sizes.get(digest) != size
-    )
+    missing = {digest: size for digest, size in blobs.items() if usable.sizes.get(digest) != size}
+    uploads = session.artifacts().direct_uploads
+    is_large = max(missing.values(), default=0) >= DIRECT_BYTES
+    direct = direct and is_large and uploads is not None and uploads.takes_direct()
+    return tuple(NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES) for digest, size in missing.items())
 
 
 def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:

@@ -82,6 +82,7 @@ class Connection:
         notice: Receives notes for the user, such as that the server is slow to answer.
         insecure: Whether the token can be sent without TLS to another machine.
         is_mreg: Whether the server must be one of mreg; False for an object store.
+        named_by: Connection to the server that named the object store (default: the user did).
 
     Attributes:
         address: The address of the server.
@@ -99,12 +100,15 @@ class Connection:
         notice: Callable[[str], None] = lambda _text: None,
         insecure: bool = False,
         is_mreg: bool = True,
+        named_by: Connection | None = None,
     ) -> None:
         self.address = Address.parse(url)
         self.server_api: int | None = None
         self._token = token
         self._insecure = insecure
         self._is_mreg = is_mreg
+        self._named_by = named_by
+        self._peer = ""
         self._notice = notice
         self._stores: dict[str, Connection] = {}
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
@@ -151,7 +155,9 @@ class Connection:
             if self._closed:
                 raise Unavailable("the registry is closed")
             if address.origin not in self._stores:
-                self._stores[address.origin] = Connection(address.origin, notice=self._notice, is_mreg=False)
+                self._stores[address.origin] = Connection(
+                    address.origin, notice=self._notice, is_mreg=False, named_by=self
+                )
             return self._stores[address.origin]
 
     def call(
@@ -345,6 +351,7 @@ class Connection:
             with self._watch.over():
                 if line.sock is None:
                     line.connect()
+                    self._check_peer(line)
             opened = line.sock
             if opened is not None:
                 opened.settimeout(silence)
@@ -396,6 +403,20 @@ class Connection:
             response.close()
             raise problems.foreign_answer(response.status, response.reason, response.headers, str(self.address))
         return response
+
+    def _check_peer(self, line: http.client.HTTPConnection) -> None:
+        """Check a new connection to a store: it leads to services of this machine only if that to the server does.
+
+        The name or address of the store does not tell: 0.0.0.0 and other names can be this machine, too.
+
+        Raises:
+            Unavailable: It leads to this machine, and the server is elsewhere.
+        """
+        if self._proxy is not None or line.sock is None:
+            return
+        self._peer = str(line.sock.getpeername()[0])
+        if self._named_by is not None and _is_near(self._peer) and not _is_near(self._named_by._peer):
+            raise Unavailable(f"{self.address} leads to this machine, and the server is not on it")
 
     def _error_of(self, response: Response, sent: _Sent) -> tuple[MregError, float | None]:
         """Return the error of a response, and the pause before a retry; None if it must not be repeated."""
@@ -524,6 +545,19 @@ class _BodyFailed(Exception):
     def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+def _is_near(peer: str) -> bool:
+    """Return whether an IP address is one of this machine, or of its link, as those of cloud metadata are."""
+    from ipaddress import IPv6Address, ip_address
+
+    try:
+        found = ip_address(peer.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return found.is_loopback or found.is_link_local or found.is_unspecified
 
 
 def _send(line: http.client.HTTPConnection, target: str, headers: Mapping[str, str], sent: _Sent) -> bool:

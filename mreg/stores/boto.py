@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 from botocore import exceptions as boto
 from botocore.auth import AUTH_TYPE_MAPS, UNSIGNED_PAYLOAD, S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 from botocore.session import Session
@@ -141,6 +142,18 @@ class Aws:
                 )
             )
         except (boto.BotoCoreError, boto.ClientError, *UNREADABLE) as error:
+            raise failure_of_boto(error) from error
+
+    def put_by_url(self, url: str, data: bytes, headers: dict[str, str]) -> int:
+        """Put bytes by a presigned URL, as another program does, and return the status of the response.
+
+        Raises:
+            Failure: The connection broke.
+        """
+        request = AWSRequest(method="PUT", url=url, headers=headers, data=data).prepare()
+        try:
+            return int(send(self._client._endpoint.http_session, request).status_code)
+        except (boto.BotoCoreError, ResponseParserError, *UNREADABLE) as error:
             raise failure_of_boto(error) from error
 
     def clock(self, prefix: str) -> Any:

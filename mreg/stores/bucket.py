@@ -19,7 +19,7 @@ from mreg.errors import Corrupt, MregError
 from mreg.stores.client import Body, Connection, Head, ObjectClient, address_of, connect, words_of
 from mreg.stores.failures import Failure, Kind, Target, refused, translated
 from mreg.stores.integrity import IntegrityCheck, encoded
-from mreg.stores.probing import find_etag_form, find_integrity_check, revives
+from mreg.stores.probing import find_etag_form, find_integrity_check, is_strict, revives
 from mreg.stores.reading import ObjectReader
 from mreg.stores.responses import OTHER_RANGE
 from mreg.stores.retry import RetryPolicy
@@ -182,6 +182,18 @@ class Bucket:
                 known = revives(self)
                 self.learn(replace(self.traits, revives=known))
             return known
+
+    @property
+    def strict(self) -> bool:
+        """True if a request by a presigned URL is refused when it has headers that were not signed; see `is_strict`."""
+        with self._probing:
+            known = self.traits.strict
+            if known is None:
+                with contextlib.suppress(MregError, Failure):
+                    known = is_strict(self)
+            if known is not None:
+                self.learn(replace(self.traits, strict=known))
+            return known is True
 
     def _see_version(self, version: str) -> None:
         """Forget the probed conditions if the response to a put shows that versioning was turned on or off."""

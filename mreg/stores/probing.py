@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PROBES = "probes/"
 """Prefix of the keys of probes; probes of a catalog begin with its key, see `probes_of`."""
 
+PROBE_SECONDS = 60
+"""How long the presigned URL of a probe is valid."""
+
 CONTENT, OTHER = b"mreg tries what this store checks", b"other bytes"
 
 
@@ -199,6 +202,32 @@ def revives(bucket: Bucket) -> bool:
         written.append(_swap(bucket, key, CONTENT, ""))
         bucket.delete(key)
         return bool(_swap(bucket, key, CONTENT, ""))
+
+
+def is_strict(bucket: Bucket) -> bool | None:
+    """Return whether the store refuses a request by a presigned URL that has a header of S3 which was not signed.
+
+    Otherwise a client could add ``x-amz-copy-source`` to the upload of a part: the store would look up any object for
+    it. The result is None if the store does not answer.
+    """
+    with _probe(bucket) as (key, written):
+        written.append(bucket.put(key, CONTENT, _digest(CONTENT)))
+        name = bucket.key(key)
+        upload = bucket.call("create_multipart_upload", Key=name)["UploadId"]
+        try:
+            url = bucket.signing.presign(
+                "upload_part", PROBE_SECONDS, Key=name, UploadId=upload, PartNumber=1, ContentLength=1
+            )
+            source = {"x-amz-copy-source": f"{bucket.name}/{name}", "x-amz-copy-source-range": "bytes=0-0"}
+            status = bucket.signing.put_by_url(url, CONTENT[:1], source)
+        except Failure:
+            return None
+        finally:
+            with contextlib.suppress(Failure, MregError):
+                bucket.call(
+                    "abort_multipart_upload", expected=lambda failure: failure.status == 404, Key=name, UploadId=upload
+                )
+    return None if status == 429 or status >= 500 else status == 403
 
 
 def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:

@@ -31,6 +31,7 @@ class Traits:
             succeeds, another tag is refused, and If-None-Match works.
         revives: A put with If-None-Match succeeds after the object was deleted.
         versioned: The response to a put had a version ID.
+        strict: A request by a presigned URL is refused if it has headers of S3 that were not signed.
         opaque: Entity tags are not the MD5 sums of objects, for example because the store encrypts the objects.
     """
 
@@ -38,6 +39,7 @@ class Traits:
     tags: str = ""
     revives: bool | None = None
     versioned: bool = False
+    strict: bool | None = None
     opaque: bool = False
 
 
@@ -73,6 +75,7 @@ class Memory:
                 tags=traits.tags,
                 revives=None if traits.revives is None else bool(traits.revives),
                 versioned=bool(traits.versioned),
+                strict=None if traits.strict is None else bool(traits.strict),
                 opaque=bool(traits.opaque),
             )
             return checked, at

@@ -376,6 +376,7 @@ OF_ALL_MODELS = {
         "tokens.any",
         "tokens.by_digest",
         "tokens.by_name",
+        "tokens.names",
         "tokens.usable",
         "tokens.count",
         "tokens.any_active",
