@@ -537,7 +537,7 @@ BUSY = problem("busy", "503 Service Unavailable")
 BUSY_LATER = BUSY.replace(b"Mreg-Api: 1", b"Mreg-Api: 1\r\nRetry-After: 5")
 
 
-@pytest.mark.parametrize("kind", [*LOST, "502", "504", "busy"])
+@pytest.mark.parametrize("kind", [*LOST, "502", "503", "504", "busy"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_repeatable_request_is_sent_again(fake: Serve, kind: str, method: str) -> None:
     failed = (
