@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from mreg import __version__
 from mreg.errors import MregError
+from mreg.results.tokens import Role
 from mreg.server import (
     blob_batches,
     blobs,
@@ -33,6 +36,7 @@ from mreg.server.guard import Guard
 from mreg.server.listings import Listings
 from mreg.server.monitoring import RequestMonitor, ServerMetrics
 from mreg.server.operations import Operations
+from mreg.server.parameters import role_of
 from mreg.server.places import Places
 from mreg.server.prepared import PreparedFiles
 from mreg.server.proxy import check_not_reserved
@@ -72,8 +76,12 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()
     parts = (models, versions, blobs, blob_batches, stages, global_routes, clients, bundles, upkeep, monitoring)
+    roles: list[tuple[str, re.Pattern[str], Role]] = []
     for part in (part.router for part in parts):
         app.include_router(part)
+        for route in part.routes:
+            if isinstance(route, APIRoute) and (role := role_of(route)) is not None:
+                roles += [(method, route.path_regex, role) for method in route.methods or ()]
     app.include_router(ui.router, include_in_schema=False)
     app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence
     app.add_exception_handler(MregError, problems.error_response)
@@ -85,7 +93,9 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
     check_not_reserved(settings.root_path or "", reserved)
     access = Access(settings, registry)
-    app.add_middleware(Guard, settings=settings, anonymous=registry.actor, access=access, reserved=reserved)
+    app.add_middleware(
+        Guard, settings=settings, anonymous=registry.actor, access=access, reserved=reserved, roles=roles
+    )
     app.add_middleware(RequestMonitor, metrics=app.state.metrics, json_log=settings.json_log)
     if settings.needs_token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}

@@ -97,6 +97,7 @@ class Guard:
     Args:
         anonymous: Name of the caller on a server without tokens.
         reserved: First segments of routes, which cannot begin a prefix.
+        roles: Method, pattern of the path, and role of the routes that need a higher role than writer.
     """
 
     def __init__(
@@ -106,11 +107,13 @@ class Guard:
         anonymous: str,
         access: Access,
         reserved: Collection[str] = (),
+        roles: Collection[tuple[str, re.Pattern[str], Role]] = (),
     ) -> None:
         self._app = app
         self._settings = settings
         self._access = access
         self._reserved = reserved
+        self._roles = roles
         self._anonymous = Caller(anonymous, Role.ADMIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -195,7 +198,8 @@ class Guard:
         if _is_foreign(headers, host, navigation=page and scope["method"] in ("GET", "HEAD")):
             raise Refused(403, "foreign_origin", "requests from pages of other origins are refused")
         _check_api(headers)
-        if scope["path"][len(scope.get("root_path", "")) :] in PUBLIC_PATHS:
+        path = scope["path"][len(scope.get("root_path", "")) :]
+        if path in PUBLIC_PATHS:
             scope["mreg.caller"] = Caller("", Role.READER)
             return
         caller = await self._caller(headers, page=page)
@@ -205,7 +209,9 @@ class Guard:
         if self._settings.read_only:
             raise Refused(403, "read_only", "this server is read-only")
         if caller.role < Role.WRITER:
-            raise role_too_low(caller, Role.WRITER)
+            # The route would refuse this caller, too, but only after it has read the body.
+            declared = (role for method, place, role in self._roles if method == scope["method"] and place.match(path))
+            raise role_too_low(caller, next(declared, Role.WRITER))
 
     async def _caller(self, headers: MutableMapping[bytes, bytes], *, page: bool) -> Caller:
         scheme, _, value = headers.get(b"authorization", b"").decode("latin-1").partition(" ")

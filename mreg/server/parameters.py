@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 from urllib.parse import unquote, urlencode
 
 from fastapi import Depends, Path, Query
 from fastapi.params import Depends as Dependency
 from starlette.requests import Request
 from starlette.responses import JSONResponse
+from starlette.routing import BaseRoute
 
 from mreg.domain.digest import Digest
 from mreg.domain.model import ModelStage
@@ -195,8 +196,17 @@ def requires_role(role: Role) -> Dependency:
         if caller.role < role:
             raise role_too_low(caller, role)
 
+    check.role = role  # type: ignore[attr-defined]  # for `role_of`
     dependency: Dependency = Depends(check)
     return dependency
+
+
+def role_of(route: BaseRoute) -> Role | None:
+    """Return the role that a route declares with `requires_role`; None if it declares none."""
+    for dependency in getattr(route, "dependencies", ()):
+        if (role := getattr(dependency.dependency, "role", None)) is not None:
+            return cast("Role", role)
+    return None
 
 
 def requires_all_models(action: str) -> Dependency:

@@ -51,6 +51,8 @@ def test_a_role_may_do_what_its_place_allows_and_no_more(serve: Serve, tokens: T
                 server.secret = tokens.secrets[str(role)]
                 answer = server.ask(method, path, json=document)
                 assert (answer.status_code, answer.json()["code"]) == (403, "role_too_low"), f"{role} {method} {path}"
+                name = answer.json()["detail"].partition(" ")[0]
+                assert answer.json()["detail"] == f"{name} has role {role}; this needs role {needed}"
             server.secret = ""
             assert server.ask(method, path, json=document).status_code == 401, path
             server.secret = tokens.secrets["reader"] + "x"
