@@ -61,6 +61,8 @@ def missing_parts(upload: DirectUpload, size: int) -> tuple[dict[int, int], int]
     if upload.joined:
         return {}, size
     arrived, wanted = upload.sizes(), part_sizes(size)
+    if upload.joined:  # by another request, meanwhile
+        return {}, size
     missing = {number: length for number, length in wanted.items() if arrived.get(number) != length}
     return missing, size - sum(missing.values())
 
