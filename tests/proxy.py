@@ -194,6 +194,8 @@ class Proxy:
                 if losing.is_set() and not data.startswith(b"HTTP/1.1 100"):
                     _reset(client)
                     return
+                if self.silent:
+                    continue
                 if self.replace[0]:
                     data = data.replace(*self.replace)
                 if not self._pass(data, client, "down"):

@@ -149,9 +149,10 @@ def unknown_token(name: str, token: TokenInfo | None, others: Iterable[str]) -> 
     from mreg.domain.text import nearest
 
     if token is not None and token.revoked_at is not None:
+        models = f" --models {quoted(','.join(token.models))}" if token.models else ""
         return NotFound(
             f"token {quoted(name)} is revoked already, since {time_text(token.revoked_at)}",
-            hint=f"create another one with its name: mreg token create {name}",
+            hint=f"create another one with its name: mreg token create {name} --role {token.role}{models}",
             kind="token",
         )
     near = nearest(name, set(others), 1)

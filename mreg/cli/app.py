@@ -178,6 +178,13 @@ class CommandGroup(TyperGroup):
             raise no_such_command(ctx.command_path, args[0], self.table)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:  # Typer replaces it with an exit code, without the notes
+            invocation_of(ctx).interrupt = error
+            raise
+
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
         if incomplete.startswith("-"):
             return option_words(self, super().shell_complete(ctx, incomplete))
@@ -339,7 +346,7 @@ def run(arguments: Sequence[str]) -> int:
         code = root_command().main(list(arguments), prog_name="mreg", standalone_mode=False, obj=invocation)
         streams.flush()
         if code == INTERRUPTED:  # Typer has caught the interrupt and printed nothing
-            raise KeyboardInterrupt
+            raise invocation.interrupt or KeyboardInterrupt
         invocation.check_deployments()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:

@@ -34,6 +34,7 @@ class Invocation:
         self.debug = False
         self.words: Sequence[str] = ()
         self.context: typer.Context | None = None
+        self.interrupt: KeyboardInterrupt | None = None
         self._default: ModelName | None = None
         self._output: Output | None = None
         self._registry: Registry | None = None

@@ -70,7 +70,7 @@ class ModelScope:
         """
         if not self.allows(name):
             raise OutsideScope(
-                f"cannot {verb} {name}: you are limited to the models {self}",
+                f"cannot {verb} {name}: you are limited to the models {', '.join(self.patterns)}",
                 hint=f"choose a name that matches {' or '.join(self.patterns)}",
                 models=list(self.patterns),
             )
@@ -83,7 +83,7 @@ class ModelScope:
         """
         if self.limited:
             raise OutsideScope(
-                f"cannot {action}: you are limited to the models {self}",
+                f"cannot {action}: you are limited to the models {', '.join(self.patterns)}",
                 hint="use a token for all models",
                 models=list(self.patterns),
             )

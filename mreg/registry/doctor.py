@@ -51,7 +51,7 @@ CATALOG_PAGE = "see the page on where to keep the catalog in the documentation"
 FINE = {
     "tables": "intact",
     "rows": "all can be read",
-    "tokens": "none expires within 7 days, and all are in use",
+    "tokens": "none expires within 7 days or is unused for 90 days",
     "audit trail": "hash chain intact",
     "clock": "no difference above 2 minutes",
     "leftovers": "no files of dead processes",

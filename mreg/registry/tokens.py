@@ -115,7 +115,7 @@ def _limited(session: Session, token: Token) -> Token:
         raise OutsideScope(
             f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}",
-            hint=f"limit it too: mreg token create {_name_below(owner, token.name)} "
+            hint=f"limit it too: mreg token create {_name_below(owner, token.name)} --role {token.role} "
             f"--models {quoted(patterns_text(scope.patterns))}",
         )
     if scope.limited and not is_below(owner, token.name):

@@ -74,7 +74,8 @@ class HttpBlobs(BlobBackend):
         direct: Requests to the object store of the server (default: all bytes go through the server).
 
     Attributes:
-        sent_bytes: Number of bytes that the server has received and keeps, also if the push is interrupted.
+        sent_bytes: Number of bytes that the server or its object store has received and keeps, also if the push is
+            interrupted.
     """
 
     remote = True
@@ -172,8 +173,12 @@ class HttpBlobs(BlobBackend):
             path,
             size,
             is_missing=lambda: digest in self.missing_of({digest: size}),
+            kept=self._note_kept,
             instead=through_the_server,
         )
+
+    def _note_kept(self, count: int) -> None:
+        self.sent_bytes += count
 
     def delete(self, key: str) -> None:
         raise NotAllowed(f"{self.url} removes unused blobs automatically", hint="mreg gc", key=key)

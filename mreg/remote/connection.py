@@ -119,7 +119,7 @@ class Connection:
         self._context: ssl.SSLContext | None = None
         self._answered = False
         self._closed = False
-        self._watch = Watch(lambda seconds: notice(f"waiting for {self.address} ({seconds:.0f} seconds)"))
+        self._watch = Watch(lambda seconds: notice(f"waiting for {self.address} ({seconds:.0f} s so far)"))
 
     def __enter__(self) -> Connection:
         return self
@@ -237,8 +237,8 @@ class Connection:
         """Send a request and return its response, whose body is not read yet; use it as a context manager.
 
         A request is repeated with back-off if that is safe: before it was sent, if the server says that it was not
-        begun, and if it is repeatable also after its answer was lost and for 502, 503 with ``Retry-After``, and 504. An
-        answer that is cut off in its body is not repeated here.
+        begun, and if it is repeatable also after its answer was lost, and for 502, 503 and 504. A 503 of mreg itself is
+        repeated only with ``Retry-After``. An answer that is cut off in its body is not repeated here.
 
         Args:
             body: The bytes, or a function that returns their chunks; a generator is read again for each attempt.
@@ -423,7 +423,7 @@ class Connection:
         server, status = str(self.address), response.status
         asked = response.headers.get("Retry-After", "")
         pause = min(float(asked), LONGEST_PAUSE) if asked.isdecimal() and len(asked) < 9 else None
-        if status in (502, 504):
+        if status in (502, 504) or not response.is_mreg:
             pause = pause or 0.0
         with response:
             if 300 <= status < 400:

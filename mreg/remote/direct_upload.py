@@ -32,6 +32,7 @@ class DirectUpload(ContinuedUpload):
     Args:
         path: Path of the blob on the server.
         is_missing: Returns whether the server still needs the blob.
+        kept: Called with each number of bytes that the store has received and keeps.
         instead: Returns the upload through the server, which is used if no part can be sent to the store.
     """
 
@@ -43,12 +44,14 @@ class DirectUpload(ContinuedUpload):
         size: int,
         *,
         is_missing: Callable[[], bool],
+        kept: Callable[[int], None],
         instead: Callable[[], ContinuedUpload],
     ) -> None:
         self._server, self._direct, self._path, self._size = server, direct, path, size
-        self._is_missing, self._instead = is_missing, instead
+        self._is_missing, self._kept, self._instead = is_missing, kept, instead
         self._state = self._ask()
         self.start = self._state.arrived_bytes
+        kept(self.start)
 
     def _ask(self) -> State:
         """Return what has arrived, with the next parts to send."""
@@ -86,6 +89,7 @@ class DirectUpload(ContinuedUpload):
                     return False
             before, self._state = self._state.arrived_bytes, self._ask()
             failures = 0 if self._state.arrived_bytes > before else failures + 1
+            self._kept(self._state.arrived_bytes - arrived)
             advance(self._state.arrived_bytes - arrived)
             arrived = self._state.arrived_bytes
         self._finish()
@@ -136,6 +140,7 @@ class DirectUpload(ContinuedUpload):
         with closing(in_order(send, self._state.parts, at_once=AT_ONCE)) as results, stoppable:
             for size in results:
                 count += size
+                self._kept(size)
                 advance(size)
         return count, failures[0] if failures else None
 
@@ -159,7 +164,7 @@ class DirectUpload(ContinuedUpload):
                     f"{self._path}/direct/finish",
                     body=body,
                     headers={"Content-Type": "application/json"},
-                    lost=Unavailable(LOST, hint="repeat the command; the bytes that arrived are kept"),
+                    lost=Unavailable(LOST),
                 )
             except Unavailable as error:
                 busy = error.details.get("refused") in NOT_DONE and time.monotonic() < deadline

@@ -129,8 +129,8 @@ def foreign_answer(status: int, reason: str, headers: Mapping[str, str], server:
         )
     if status in (401, 403):
         return errors.Unavailable(
-            f"a proxy in front of {server} refused the request: {words}",
-            hint="check the URL, and whether the proxy needs a separate login",
+            f"{server} refused the request, but the answer is not from mreg: {words}",
+            hint="check the URL; if a proxy is in front of the server, check whether it needs a separate login",
             status=status,
         )
     if status == 413:

@@ -683,7 +683,11 @@ def test_revoking_the_own_token_must_be_confirmed(
     again = command("token", "revoke", "other")
     assert again.code == 4
     assert again.err.startswith("error: token 'other' is revoked already, since ")
-    assert again.err.endswith("\n  create another one with its name: mreg token create other\n")
+    assert again.err.endswith("\n  create another one with its name: mreg token create other --role admin\n")
+    command("token", "create", "ci", "--role", "writer", "--models", "a,b-*")
+    command("token", "revoke", "ci")
+    hint = "\n  create another one with its name: mreg token create ci --role writer --models 'a,b-*'\n"
+    assert command("token", "revoke", "ci").err.endswith(hint)
     assert command("token", "revoke", "lead", "--yes").code == 0
     assert command("list").code == 8
 

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 import mreg
+from mreg.artifacts.partial import RESUME
 from mreg.registry.remote import RemoteRegistry
 from mreg.remote import blobs, connection, direct, direct_upload
 from mreg.remote.connection import Connection
@@ -387,8 +388,9 @@ def test_a_direct_push_that_broke_off_is_resumed_by_the_next(client: Client) -> 
         return SIGNED in line and len(parts) > 2
 
     client.store.answer = lambda line: ("503 Slow Down", XML, "<Error/>") if lose(line) else None
-    with pytest.raises(mreg.Unavailable, match=r"answered \(503 Slow Down\)"):
+    with pytest.raises(mreg.Unavailable, match=r"answered \(503 Slow Down\)") as raised:
         push(client)
+    assert RESUME in raised.value.hint
     client.store.heal()
     client.store.requests = []
     client.notes.clear()
@@ -422,8 +424,9 @@ def test_a_server_that_is_killed_before_it_moves_the_bytes_moves_them_later(
             served.kill()
 
     client.store.answer = kill
-    with pytest.raises(mreg.Unavailable):
+    with pytest.raises(mreg.Unavailable) as raised:
         push(client)
+    assert raised.value.hint.count("the bytes that arrived are kept") == 1
     assert killed and [key for key in left(place, content) if key.endswith(".bytes")]
     served.start()
     client.store.requests = []

@@ -9,6 +9,8 @@ import pytest
 
 import mreg
 from mreg.registry.remote import RemoteRegistry
+from mreg.remote import blobs
+from mreg.remote.connection import Connection
 from tests.conftest import FULL
 from tests.proxy import Proxy
 from tests.serving import OpenClient, Serving
@@ -177,3 +179,47 @@ def test_damaged_bytes_are_not_pulled(registry: mreg.Registry, served: Serving, 
     with pytest.raises(mreg.Corrupt, match=f"{name}@1: the blob {version.artifact.digest} is damaged"):
         registry.pull(version, "back.bin")
     assert not Path("back.bin").exists()
+
+
+@pytest.mark.parametrize("status", ["502 Bad Gateway", "503 Service Unavailable", "504 Gateway Timeout"])
+def test_a_pull_waits_for_a_proxy_without_its_server(
+    registry: mreg.Registry, line: Proxy, name: str, status: str
+) -> None:
+    content = write(SIZE)
+    version = registry.push("model.bin", name=name)
+    asked: list[str] = []
+
+    def fail_once(line: str) -> tuple[str, str, str] | None:
+        asked.append(line)
+        return (status, "text/html", "<html>away</html>") if asked.count(line) == 1 else None
+
+    line.answer = fail_once
+    registry.pull(version, "back.bin")
+    assert Path("back.bin").read_bytes() == content
+    read = [line for line in asked if "/blobs/" in line]
+    assert len(read) > len(set(read)) > 0, asked
+
+
+@pytest.mark.parametrize("way", ["push", "pull"])
+def test_a_server_that_falls_silent_is_given_up_and_the_transfer_can_be_resumed(
+    registry: mreg.Registry, line: Proxy, name: str, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = write(SIZE)
+    registry.models(limit=1)
+    if way == "pull":
+        registry.push("model.bin", name=name)
+        line.when_down = (line.down + SIZE * 2 // 3, lambda: setattr(line, "silent", True))
+    else:
+        line.when_up = (line.up + SIZE * 2 // 3, lambda: setattr(line, "silent", True))
+    with monkeypatch.context() as patched, pytest.raises(mreg.Unavailable) as caught:
+        patched.setitem(Connection.request.__kwdefaults__ or {}, "silence", 3.0)
+        patched.setattr(blobs, "HASHING_SECONDS", 3.0)
+        registry.push("model.bin", name=name) if way == "push" else registry.pull(f"{name}@1", "back.bin")
+    assert "repeat the command to resume: the bytes that arrived are kept" in caught.value.hint
+    line.heal()
+    before = line.up + line.down
+    registry.push("model.bin", name=name) if way == "push" else registry.pull(f"{name}@1", "back.bin")
+    assert line.up + line.down - before < SIZE * 2 // 3
+    assert count(registry, name) == 1
+    if way == "pull":
+        assert Path("back.bin").read_bytes() == content

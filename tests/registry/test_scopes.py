@@ -14,7 +14,7 @@ import pytest
 import mreg
 from mreg.catalog.statements import _FOLDER, statement
 from mreg.domain.model import ModelStage
-from mreg.domain.names import VersionRef
+from mreg.domain.names import ModelName, VersionRef
 from mreg.domain.policy import Policy, parse_policy
 from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.errors import BadInput, MregError, NotFound, OutsideScope
@@ -251,6 +251,9 @@ def test_a_name_outside_is_refused_with_the_pattern(world: World) -> None:
     assert caught.value.message == "cannot register team-b/new: you are limited to the models team-a/*"
     assert caught.value.hint == "choose a name that matches team-a/*"
     assert caught.value.details == {"models": ["team-a/*"]}
+    with pytest.raises(OutsideScope) as caught:
+        ModelScope(("team-a/*", "churn")).check_name(ModelName("team-b/new"), "register")
+    assert caught.value.message == "cannot register team-b/new: you are limited to the models team-a/*, churn"
     with pytest.raises(OutsideScope, match="cannot rename team-a/churn to team-b/churn: you are limited"):
         world.limited.rename("team-a/churn", "team-b/churn")
     world.limited.rename("team-a/churn", "team-a/churn-2")
@@ -376,6 +379,7 @@ OF_ALL_MODELS = {
         "tokens.any",
         "tokens.by_digest",
         "tokens.by_name",
+        "tokens.names",
         "tokens.usable",
         "tokens.count",
         "tokens.any_active",

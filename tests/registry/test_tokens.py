@@ -141,7 +141,7 @@ def test_the_doctor_names_tokens_that_expire_soon_or_are_not_used(registry: Loca
     registry.register("m")
     assert found() == []
     registry.create_token("ci", expires="8d")
-    assert found() == [("fine", "none expires within 7 days, and all are in use")]
+    assert found() == [("fine", "none expires within 7 days or is unused for 90 days")]
     registry.create_token("soon", expires="6d")
     for name, days in (("idle", 91), ("used", 89), ("gone", 400)):
         token = new_token(name).token
@@ -319,7 +319,7 @@ def test_a_client_creates_tokens_that_permit_no_more_than_its_own(registry: Loca
         assert caught.value.message == (
             f"cannot create a token for the models '{shown}': your own token is limited to 'team-a/*,x'"
         )
-        assert caught.value.hint == "limit it too: mreg token create own/more --models 'team-a/*,x'"
+        assert caught.value.hint == "limit it too: mreg token create own/more --role reader --models 'team-a/*,x'"
     assert limited.create_token("own/less", models="team-a/b").token.models == ("team-a/b",)
     assert limited.create_token("own/same", models=("x", "team-a/*")).token.models == ("x", "team-a/*")
     assert [token.name for token in registry.tokens()] == ["own/less", "own/same"]

@@ -192,8 +192,8 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
     ),
     "403 of a proxy": (
         answer(HTML, "403 Forbidden", "text/html", api=None),
-        "a proxy in front of {url} refused the request: 403 Forbidden",
-        "check the URL, and whether the proxy needs a separate login",
+        "{url} refused the request, but the answer is not from mreg: 403 Forbidden",
+        "check the URL; if a proxy is in front of the server, check whether it needs a separate login",
     ),
     "a redirect": (
         answer(b"", "301 Moved", "", "Location: https://evil.example/\x1b[2J", api=None),
@@ -537,7 +537,7 @@ BUSY = problem("busy", "503 Service Unavailable")
 BUSY_LATER = BUSY.replace(b"Mreg-Api: 1", b"Mreg-Api: 1\r\nRetry-After: 5")
 
 
-@pytest.mark.parametrize("kind", [*LOST, "502", "504", "busy"])
+@pytest.mark.parametrize("kind", [*LOST, "502", "503", "504", "busy"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_repeatable_request_is_sent_again(fake: Serve, kind: str, method: str) -> None:
     failed = (

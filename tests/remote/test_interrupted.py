@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,9 @@ import pytest
 
 import mreg
 from mreg.artifacts.partial import RESUME
+from mreg.cli.app import run
 from mreg.cli.failures import report
+from mreg.cli.progress import ShownProgress
 from mreg.cli.signals import Terminated
 from tests.server.conftest import Served, in_process  # noqa: F401
 
@@ -60,3 +63,23 @@ def test_an_interrupted_push_says_that_it_resumes_if_the_server_keeps_bytes(
     with mreg.open_registry(server=url, notice=notices.append) as remote:
         remote.push("large", name="m")
     assert notices[-1].startswith("resumed: ")
+
+
+def test_ctrl_c_during_a_push_says_that_the_command_resumes(
+    in_process: Callable[..., Served], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("large").write_bytes(b"l" * SIZE)
+    monkeypatch.setenv("MREG_SERVER", in_process().url)
+    seen: list[int] = []
+
+    def interrupt(_self: ShownProgress, done: int, _total: int) -> None:
+        seen.append(done)
+        if done and any(later < earlier for earlier, later in pairwise(seen)):  # it begins again after hashing
+            signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ShownProgress, "update", interrupt)
+        assert run(["push", "large", "--name", "m"]) == 130
+    assert f"error: interrupted; nothing was left half done\n  {RESUME}\n" in capsys.readouterr().err
+    assert run(["push", "large", "--name", "m"]) == 0
+    assert "resumed: " in capsys.readouterr().err

@@ -523,3 +523,14 @@ def _push_and_delete(number: int, rounds: int, place: Path) -> None:
                 os._exit(3)
             if chance.random() < 0.9:
                 registry.delete(version.reference)
+
+
+def test_the_progress_of_a_removal_counts_each_blob(registry: LocalRegistry) -> None:
+    for text in ("1", "2"):
+        Path("model").write_text(text)
+        registry.push("model", name="m")
+    registry.delete("m", force=True)
+    seen: list[tuple[int, int]] = []
+    assert len(registry.gc(grace=timedelta(0), remove=True, progress=lambda *counts: seen.append(counts))) == 2
+    assert seen[-2:] == [(1, 2), (2, 2)]  # after those of the scan
+    assert all(not done for done, _ in seen[:-2])
