@@ -58,9 +58,9 @@ def part_sizes(size: int) -> dict[int, int]:
 
 def missing_parts(upload: DirectUpload, size: int) -> tuple[dict[int, int], int]:
     """Return the sizes of the parts that have not arrived, by number, and the number of bytes that have."""
-    if upload.joined:
-        return {}, size
     arrived, wanted = upload.sizes(), part_sizes(size)
+    if upload.joined:  # by another request, perhaps only now
+        return {}, size
     missing = {number: length for number, length in wanted.items() if arrived.get(number) != length}
     return missing, size - sum(missing.values())
 

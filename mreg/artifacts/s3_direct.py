@@ -91,7 +91,10 @@ class S3Direct(DirectUpload):
         return {"Key": self._bucket.key(f"{self._key}{BYTES}"), "UploadId": self._upload}
 
     def sizes(self) -> dict[int, int]:
-        return {number: part["Size"] for number, part in (_listed(self._bucket, self._parts) or {}).items()}
+        listed = _listed(self._bucket, self._parts)
+        if listed is None:  # another request has joined or discarded them since this one found the upload
+            self.joined = self.joined or self._bucket.stat(f"{self._key}{BYTES}") is not None
+        return {number: part["Size"] for number, part in (listed or {}).items()}
 
     def presign(self, number: int, size: int, seconds: int) -> str:
         return self._bucket.retry.run(

@@ -36,7 +36,7 @@ _PUNCTUATION = ":.)"
 """Characters at the end of a path that belong to the sentence."""
 
 _QUOTED = re.compile(r"'(?:~?/|[A-Za-z]:\\|[a-z][a-z0-9+.-]*://)[^']*'")
-_ANY = re.compile(rf"(?:\b[a-z][a-z0-9+.-]*://|(?<![\w.~:/*?-])~?/(?=\w)|\b[A-Za-z]:\\){_END}")
+_ANY = re.compile(rf"(?:\b[a-z][a-z0-9+.-]*://|(?<![\w.~/*?-])~?/(?=\.?\w)|\b[A-Za-z]:\\){_END}")
 _QUOTES = re.compile(r"('[^']*')")
 
 _LOG = logging.getLogger("mreg.server")

@@ -280,6 +280,8 @@ HIDDEN: dict[str, tuple[MregError, str]] = {
         "cannot read the artifact store, again",
     ),
     "another path": (Unavailable("cannot open /etc/mreg/x.yaml."), "cannot open a path of the server."),
+    "a hidden path": (Unavailable("cannot open /.mreg/x"), "cannot open a path of the server"),
+    "a path after a colon": (Unavailable("no answer of unix:/run/x.sock"), "no answer of unix:a path of the server"),
     "a path with blanks": (Unavailable("cannot use '/mnt/my disk/x': EIO"), "cannot use a path of the server: EIO"),
     "a bucket": (Unavailable("cannot reach s3://secret/prefix: refused"), "cannot reach a path of the server: refused"),
     "what the client sent": (

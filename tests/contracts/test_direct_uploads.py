@@ -81,6 +81,17 @@ def test_the_parts_become_a_blob(backend: S3Backend, begin: Callable[[], DirectU
 
 
 @EVERY_STORE
+def test_an_upload_that_another_request_joins_meanwhile_is_finished(
+    begin: Callable[[], DirectUpload], place: Place
+) -> None:
+    send(begin())
+    first, second = begin(), begin()
+    first.join()
+    direct_upload.finish(second, DIGEST, len(DATA), ignore)
+    assert place.read(blob_key(DIGEST)) == DATA
+
+
+@EVERY_STORE
 def test_a_large_object_is_copied_in_parts(
     begin: Callable[[], DirectUpload], place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
