@@ -73,6 +73,11 @@ def create_token(
     session: Session, name: str, *, role: Role | str = "reader", models: Iterable[str] = (), expires: Expiry = None
 ) -> NewToken:
     """See `mreg.Registry.create_token`."""
+    if any(part in ("", ".", "..") for part in name.split("/")):  # a proxy can remove these from the path of a request
+        raise BadInput(
+            f"invalid token name {quoted(name)}: a part between slashes is empty, '.' or '..'",
+            hint="remove that part",
+        )
     given = (models,) if isinstance(models, str) else models
     made = new_token(name, role, given, expires, now=session.now())
     token = _limited(session, made.token)

@@ -167,7 +167,7 @@ def read(
         if kind == "progress":
             done, total = document.get("done"), document.get("total")
             if progress is not None and _is_count(done) and _is_count(total):
-                progress(done, total)
+                progress(min(done, total) if total else done, total)
         elif kind == "notice":
             _tell(document, stream, notice)
         elif kind == "part":

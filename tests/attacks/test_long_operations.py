@@ -45,11 +45,14 @@ def event(kind: str, document: object) -> bytes:
 
 @pytest.mark.parametrize("size", [1, 2, 7, 1000])
 def test_events_arrive_in_any_pieces(size: int) -> None:
-    data = b":\n\n" + event("progress", {"done": 1, "total": 2}) + b"retry: 5\n\n" + event("unknown", {}) + RESULT
+    more = event("progress", {"done": 2**60, "total": 2})
+    data = (
+        b":\n\n" + event("progress", {"done": 1, "total": 2}) + more + b"retry: 5\n\n" + event("unknown", {}) + RESULT
+    )
     shown: list[tuple[int, int]] = []
     pieces = (data[start : start + size] for start in range(0, len(data), size))
     assert read(pieces, SERVER, progress=lambda *both: shown.append(both)).envelope.result == 1
-    assert shown == [(1, 2)]
+    assert shown == [(1, 2), (2, 2)]
 
 
 HOSTILE: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {

@@ -201,6 +201,11 @@ MISTAKES = [
     (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token create gone"),
     (["token", "create", "ci"], 7, "token 'ci' already exists", "mreg token revoke ci"),
     (["token", "create", "a b"], 2, "invalid token name 'a b'", "use a word"),
+    *(
+        (["token", "create", name], 2, f"invalid token name '{name}': a part between slashes is empty, '.' or '..'",
+         "remove that part")
+        for name in ("lead/", "/x", "lead//x", "lead/../x", "./x", "..")
+    ),
     (["token", "create", "x", "--role", "writr"], 2, "invalid role 'writr'", "did you mean writer?"),
     (["token", "create", "x", "--models", ""], 2, "the model pattern is empty", "'team-a/*'"),
     (["token", "create", "x", "--models", "a,,b"], 2, "the model pattern is empty", "'team-a/*'"),
