@@ -356,7 +356,7 @@ def test_a_check_says_what_a_store_lacks(proxy: Proxy, command: Mreg) -> None:
     (lacking,) = [one for one in json.loads(done.out) if one["lacks"]]
     assert lacking["name"] == "refuse to overwrite"
     assert "does not support If-None-Match" in lacking["lacks"]
-    assert "lacks" in command("profile", "check").out
+    assert "\tnote\t" in command("profile", "check").out
     write("large.bin", 20 << 20)
     for _ in range(2):
         assert command("push", "large.bin", "-n", "m").code == 0
