@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from mreg.catalog.requests import FORGOTTEN_AT_ONCE, REMEMBERED, Requests, RequestWriter, StoredRequest
+from mreg.catalog.requests import FORGOTTEN_AT_ONCE, RECENT, REMEMBERED, Requests, RequestWriter, StoredRequest
 from mreg.domain.digest import Digest
 from mreg.errors import BadInput, Conflict, Corrupt
 from mreg.registry.local import LocalRegistry
@@ -32,19 +32,21 @@ def recorded(registry: LocalRegistry, key: str, caller: str = "ci") -> StoredReq
     return registry._session.catalog.read(lambda reader: Requests(reader).request(key, caller))
 
 
-def test_a_request_is_remembered_for_two_days(registry: LocalRegistry) -> None:
-    assert timedelta(days=2) == REMEMBERED
+def test_a_request_is_remembered_for_two_days_and_a_thousand_versions(registry: LocalRegistry) -> None:
+    assert (timedelta(days=2), 1_000) == (REMEMBERED, RECENT)
     record(registry, "old", fingerprint=TWO, version=7)
     record(registry, "other", AT + REMEMBERED)
     assert recorded(registry, "old") == StoredRequest(fingerprint=TWO, version_id=7)
-    with pytest.raises(Conflict) as caught:
-        record(registry, "old", AT + REMEMBERED)
-    assert (caught.value.message, caught.value.hint) == (
-        "repeated idempotency key: a version was made with it",
-        "use a new key",
-    )
-    record(registry, "old", AT + REMEMBERED + timedelta(microseconds=1))  # it was forgotten
-    assert recorded(registry, "old") == StoredRequest(fingerprint=ONE, version_id=1)
+    after = AT + REMEMBERED + timedelta(microseconds=1)
+    for at, version in ((AT + REMEMBERED, 8 + RECENT), (after, 7 + RECENT)):
+        with pytest.raises(Conflict) as caught:
+            record(registry, "old", at, version=version)
+        assert (caught.value.message, caught.value.hint) == (
+            "repeated idempotency key: a version was made with it",
+            "use a new key",
+        )
+    record(registry, "old", after, version=8 + RECENT)  # it was forgotten
+    assert recorded(registry, "old") == StoredRequest(fingerprint=ONE, version_id=8 + RECENT)
     assert recorded(registry, "other") is not None
 
 
@@ -52,7 +54,7 @@ def test_one_request_removes_the_hundred_oldest(registry: LocalRegistry) -> None
     assert FORGOTTEN_AT_ONCE == 100
     for number in range(102):
         record(registry, f"k{number}", AT + timedelta(seconds=number))
-    record(registry, "new", AT + timedelta(days=3))
+    record(registry, "new", AT + timedelta(days=3), version=2 + RECENT)
     assert [number for number in range(102) if recorded(registry, f"k{number}")] == [100, 101]
 
 
