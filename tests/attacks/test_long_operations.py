@@ -256,7 +256,8 @@ def test_slow_senders_of_bundles_take_no_place_and_no_space(
     room = 4 * len(bundle)
     monkeypatch.setattr("mreg.files.room", lambda _folder: room)
     server = in_process()
-    slow = [sending(server, length=room // 2) for _ in range(OPERATIONS + 1)]
+    # Each has sent a byte, which counts; together they announce more than twice of what all can have.
+    slow = [sending(server, length=room // 4) for _ in range(OPERATIONS + 1)]
     received(len(slow))
     assert server.ask("POST", "/import", data=bundle).status_code == 200
     assert server.post("/verify").status_code == 200
