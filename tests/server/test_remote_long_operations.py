@@ -194,9 +194,7 @@ def test_a_role_that_is_too_low_is_named(
     for call in (reader.gc, reader.examine, lambda: reader.backup("b.db"), reader.verify):
         with pytest.raises(NotAllowed, match="has role reader; this needs role "):
             call()
-    *reached, server_checks = reader.check()
-    assert [check.error or check.lacks for check in reached] == ["" for _ in reached]
-    assert "needs role admin" in server_checks.lacks
+    assert {check.error or check.lacks for check in reader.check()} == {""}  # a note says what was not checked
     reader.export("team/m@1", "one.mreg")
     writer = remote(server.url, tokens.secrets["writer"])
     writer.import_bundle("one.mreg", "copy")
