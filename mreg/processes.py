@@ -68,8 +68,8 @@ def run(command: list[str], data: bytes, environ: Mapping[str, str], seconds: fl
 def drain(stream: IO[bytes] | None, take: Callable[[bytes], object]) -> None:
     """Pass the output of a program to `take` until its end, then close the stream.
 
-    It runs on a thread of its own: a process that the program left behind can hold the stream open for any time, so
-    that nobody else can know when to close it.
+    Runs on a separate thread: a process that the program left behind can hold the stream open for any time, so only
+    the thread that reads it knows when to close it.
     """
     if stream is None:
         return

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING
 from mreg.catalog.rows import number, read_time, row_of, text
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
-from mreg.domain.text import check_line, folded_text, quoted
+from mreg.domain.text import check_line, folded_text, quoted, shell_word
 from mreg.errors import AlreadyExists, BadInput, NotFound
-from mreg.results.tokens import USE_INTERVAL, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
+from mreg.results.tokens import (
+    USE_INTERVAL,
+    Role,
+    Token,
+    TokenInfo,
+    check_token_name,
+    create_command,
+    patterns_text,
+    scope_of,
+)
 
 if TYPE_CHECKING:
     from mreg.catalog.database import Row
@@ -65,7 +74,7 @@ class TokenWriter(Tokens):
     def create(self, token: Token) -> TokenInfo:
         """Store a token; an expired token with its name is revoked.
 
-        A name has one spelling, also after its token was revoked, so that nobody is taken for another user.
+        A name has one spelling, also after its token was revoked, so that no token passes for that of another user.
 
         Raises:
             AlreadyExists: An active token has the name, or a token has another spelling of it.
@@ -76,7 +85,7 @@ class TokenWriter(Tokens):
             if not there.is_expired(self._writer.at):
                 raise AlreadyExists(
                     f"token {quoted(token.name)} already exists",
-                    hint=f"choose another name, or revoke it first: mreg token revoke {token.name}",
+                    hint=f"choose another name, or revoke it first: mreg token revoke {shell_word(token.name)}",
                 )
             self._connection.run("tokens.revoke", name=token.name, at=self._writer.time)
         if there is None:
@@ -149,10 +158,9 @@ def unknown_token(name: str, token: TokenInfo | None, others: Iterable[str]) -> 
     from mreg.domain.text import nearest
 
     if token is not None and token.revoked_at is not None:
-        models = f" --models {quoted(','.join(token.models))}" if token.models else ""
         return NotFound(
             f"token {quoted(name)} is revoked already, since {time_text(token.revoked_at)}",
-            hint=f"create another one with its name: mreg token create {name} --role {token.role}{models}",
+            hint=f"create another one with its name: {create_command(name, token.role, token.models)}",
             kind="token",
         )
     near = nearest(name, set(others), 1)

@@ -227,7 +227,7 @@ def _variable_token(
 
     Raises:
         BadInput: The variable has no token.
-        BadProfile: The token is not for a server that a project file chooses, and there is no other token for it.
+        BadProfile: Only a project file chooses the server, and the user has no other token for it.
     """
     text = "" if sources.alone else sources.variables.get(TOKEN_VARIABLE, "")
     if not text:

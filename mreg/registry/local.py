@@ -297,7 +297,7 @@ class LocalRegistry(Registry):
         return finish_direct(self._session, model, digest, size, report, permitted=permitted)
 
     def remove_expired_uploads(self) -> None:
-        """Remove direct uploads that nobody finished; see `mreg.registry.direct_uploads.remove_expired`."""
+        """Remove unfinished direct uploads of more than a day; see `mreg.registry.direct_uploads.remove_expired`."""
         from mreg.registry.direct_uploads import remove_expired
 
         remove_expired(self._session)

@@ -77,7 +77,7 @@ class PreparedFile:
             files.close(descriptor)
 
     def note_sent(self) -> None:
-        """Note that the whole file was sent: it can make room for another one of the same client."""
+        """Note that the complete file was sent: it is removed if the same client needs the space for another one."""
         self._share.allow_removal(self.close)
 
     def close(self) -> None:

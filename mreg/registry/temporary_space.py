@@ -31,7 +31,7 @@ class Share:
 
     Args:
         folder: Folder of the file.
-        client: Identity of the client; empty on a server without tokens, whose clients are not told apart.
+        client: Identity of the client; empty on a server without tokens, which cannot distinguish clients.
     """
 
     def __init__(self, folder: str, client: str = "") -> None:

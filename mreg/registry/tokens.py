@@ -21,7 +21,17 @@ from mreg.domain.scope import ModelScope
 from mreg.domain.stored import check_year
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, NotAllowed, OutsideScope
-from mreg.results.tokens import EXPIRY_HINT, NewToken, Role, Token, TokenInfo, check_token_name, patterns_text, scope_of
+from mreg.results.tokens import (
+    EXPIRY_HINT,
+    NewToken,
+    Role,
+    Token,
+    TokenInfo,
+    check_token_name,
+    create_command,
+    patterns_text,
+    scope_of,
+)
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
@@ -120,15 +130,13 @@ def _limited(session: Session, token: Token) -> Token:
         raise OutsideScope(
             f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}",
-            hint=f"limit it too: mreg token create {_name_below(owner, token.name)} --role {token.role} "
-            f"--models {quoted(patterns_text(scope.patterns))}",
+            hint=f"limit it too: {create_command(_name_below(owner, token.name), token.role, scope.patterns)}",
         )
     if scope.limited and not is_below(owner, token.name):
         raise OutsideScope(
             f"cannot create the token {quoted(token.name)}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}, so the names of tokens that you create begin with {owner}/",
-            hint=f"mreg token create {_name_below(owner, token.name)} --role {token.role} "
-            f"--models {quoted(patterns_text(token.models))}",
+            hint=create_command(_name_below(owner, token.name), token.role, token.models),
         )
     if own is None or own.expires is None:
         return token
@@ -137,7 +145,7 @@ def _limited(session: Session, token: Token) -> Token:
     if token.expires > own.expires:
         raise NotAllowed(
             f"cannot create a token that expires after your own, which expires at {time_text(own.expires)}",
-            hint=f"mreg token create {token.name} --expires {time_text(own.expires)}",
+            hint=create_command(token.name, token.role, token.models, expires=time_text(own.expires)),
         )
     return token
 

@@ -1,6 +1,6 @@
 """Transfers between this machine and the object store of a server, by presigned URLs that the server gives.
 
-A presigned URL grants one request for one object, to anyone who has it: it is never shown or written. The token of the
+A presigned URL permits one request for one object, without a token: it is never shown or written. The token of the
 server is not sent to the store, and no redirect of the store is followed. A hostile server can name any URL, so the
 request must be protected like one to the server; see `mreg.remote.connection.Connection.to_store`.
 """

@@ -10,7 +10,7 @@ from enum import IntEnum
 from mreg.domain.digest import Digest
 from mreg.domain.events import time_text
 from mreg.domain.scope import EVERYTHING, ModelScope
-from mreg.domain.text import check_line, nearest, quoted
+from mreg.domain.text import check_line, nearest, quoted, shell_word
 from mreg.domain.value import Result, Value
 from mreg.errors import BadInput
 
@@ -64,6 +64,16 @@ def check_token_name(name: str) -> str:
     if len(name.split()) != 1 or any(mark in name for mark in "#;"):
         raise BadInput(f"invalid token name {quoted(name)}", hint="use a word without '#' and ';'")
     return check_line("token's name", name)
+
+
+def create_command(name: str, role: Role, models: Iterable[str] = (), *, expires: str = "") -> str:
+    """Return the command that creates a token, for hints: each value is one word of the shell, whatever it contains."""
+    words = ["mreg token create", shell_word(name), f"--role {role}"]
+    if patterns := ",".join(models):
+        words.append(f"--models {shell_word(patterns)}")
+    if expires:
+        words.append(f"--expires {shell_word(expires)}")
+    return " ".join(words)
 
 
 def scope_of(patterns: Iterable[str]) -> ModelScope:

@@ -117,7 +117,7 @@ class Operation(Generic[T]):
         work: Does it, in a thread.
         body: Entered to receive the body before the operation begins, and left at its end. Until the body is there,
             the operation takes no place from others, however slow its client sends.
-        drop: Called with a result that nobody gets, because the request was cancelled.
+        drop: Called with a result that is not sent, because the request was cancelled.
 
     Attributes:
         registry: The registry of the caller; its notices become events.
@@ -220,7 +220,7 @@ class Operation(Generic[T]):
             gone.cancel()
             self.stop(_stopped())  # the server cancels this task once its grace period is over
             await asyncio.wait({working})
-            # The exception was raised above, or the client has gone; asyncio logs one that nobody asks for.
+            # Read in any case: asyncio logs an exception that nothing has read.
             if working.exception() is None and not taken:
                 self._drop(working.result())
 
@@ -257,8 +257,8 @@ async def answer(
         work: Does the operation, in a thread.
         plain: Returns the response to a client that does not accept events (default: the result as JSON).
         events: Returns the last events, of which the last is ``result`` (default: the result).
-        body: Entered to receive the body, and left at the end of the operation (default: there is no body).
-        drop: Called with a result that nobody gets, because the request was cancelled.
+        body: Entered to receive the body, and left at the end of the operation (default: no body).
+        drop: Called with a result that is not sent, because the request was cancelled.
 
     Raises:
         Refused: Too many operations are in progress, or this one was stopped.

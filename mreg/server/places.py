@@ -124,6 +124,6 @@ def _replace(pattern: re.Pattern[str], word: str, text: str) -> str:
 
 
 def sees_places(scope: Mapping[str, object] | Scope) -> bool:
-    """Return whether the client of a request is an admin for all models, who may know the places of the server."""
+    """Return whether a client can see the places of the server: only admins for all models can."""
     caller: Caller | None = scope.get("mreg.caller")  # type: ignore[assignment]
     return caller is not None and caller.role >= Role.ADMIN and not caller.scope.limited

@@ -65,7 +65,7 @@ class Aws:
         name: Name of the bucket.
         region: Region if neither the settings nor AWS's configuration name one.
         sent_as: Returns how the checksum of an upload of this thread is sent.
-        signing: Sign URLs for other programs, which send no checksums of their own.
+        signing: Sign URLs for other programs, which send no checksums.
     """
 
     def __init__(

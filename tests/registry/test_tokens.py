@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import shlex
 import sqlite3
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -340,7 +341,7 @@ def test_a_limited_client_names_its_tokens_below_its_own_name(registry: LocalReg
             f"cannot create the token '{name}': your own token is limited to 'team-a/*', so the names of tokens that "
             "you create begin with own/"
         )
-        assert caught.value.hint == f"mreg token create own/{name} --role reader --models 'team-a/*'"
+        assert caught.value.hint == f"mreg token create {shlex.quote(f'own/{name}')} --role reader --models 'team-a/*'"
     for name in ("own/ci", "own/ci/nightly", "own/own"):
         assert limited.create_token(name, models="team-a/*").token.name == name
     assert managing(registry).create_token("ada").token.name == "ada"  # not limited to models
@@ -385,7 +386,7 @@ def test_a_client_creates_tokens_that_expire_no_later_than_its_own(registry: Loc
     assert caught.value.message == (
         "cannot create a token that expires after your own, which expires at 2999-01-01T00:00:00.000000Z"
     )
-    assert caught.value.hint == "mreg token create more --expires 2999-01-01T00:00:00.000000Z"
+    assert caught.value.hint == "mreg token create more --role reader --expires 2999-01-01T00:00:00.000000Z"
     assert managing(registry).create_token("for-ever").token.expires is None
     stored = {token.name: token.expires for token in registry.tokens()}
     assert stored == {"never": own, "same": own, "less": earlier, "for-ever": None}
@@ -510,3 +511,23 @@ def test_a_token_of_a_damaged_row_is_an_error(registry: LocalRegistry, column: s
         raw.execute(f"UPDATE tokens SET {column} = ?", (value,))
     with pytest.raises(mreg.Corrupt):
         registry.find_tokens([made.token.digest])
+
+
+@pytest.mark.parametrize("name", ["ci$(touch${IFS}x)", "ci'", "ci&x", "~ci", "ci" + "x" * 90])
+def test_a_hint_with_the_name_of_a_token_is_one_word_of_the_shell(registry: LocalRegistry, name: str) -> None:
+    """An administrator limited to some models can choose names that others paste."""
+    patterns = tuple(f"team-{number}/*" for number in range(20))  # longer than a message shows
+    limited = managing(registry, patterns)
+    created = ["mreg", "token", "create", f"own/{name}", "--role", "writer", "--models", ",".join(patterns)]
+    for models in (patterns, ()):
+        with pytest.raises(OutsideScope) as caught:
+            limited.create_token(name, role="writer", models=models)
+        assert shlex.split(caught.value.hint.removeprefix("limit it too: ")) == created
+    limited.create_token(f"own/{name}", role="writer", models=patterns)
+    with pytest.raises(AlreadyExists) as there:
+        registry.create_token(f"own/{name}")
+    assert shlex.split(there.value.hint)[-4:] == ["mreg", "token", "revoke", f"own/{name}"]
+    registry.revoke_token(f"own/{name}")
+    with pytest.raises(NotFound) as gone:
+        registry.revoke_token(f"own/{name}")
+    assert shlex.split(gone.value.hint.removeprefix("create another one with its name: ")) == created
