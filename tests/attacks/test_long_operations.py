@@ -254,7 +254,8 @@ def test_slow_senders_of_bundles_take_no_place_and_no_space(
     bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = 4 * len(bundle)
-    monkeypatch.setattr("mreg.files.room", lambda _folder: room)
+    monkeypatch.setattr("mreg.registry.temporary_space.room", lambda _folder: room)
+    monkeypatch.setattr("mreg.registry.temporary_space._shares", set())
     server = in_process()
     # Each has sent a byte, which counts; together they announce more than twice of what all can have.
     slow = [sending(server, length=room // 4) for _ in range(OPERATIONS + 1)]

@@ -92,7 +92,7 @@ def full(_catalog: Path, _store: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def no_room(_catalog: Path, _store: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("mreg.files.room", lambda _folder: 0)
+    patch.setattr("mreg.registry.temporary_space.room", lambda _folder: 0)
 
 
 def no_temporary_folder(_catalog: Path, _store: Path, _patch: pytest.MonkeyPatch) -> None:

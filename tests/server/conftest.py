@@ -204,3 +204,5 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
     for server, thread in servers:
         server.should_exit = True
         thread.join(timeout=20)
+    for app in start.apps:  # type: ignore[attr-defined]
+        app.state.prepared.close()  # as `mreg.server.run` does: what stays would count in the next test
