@@ -476,8 +476,11 @@ class DirectUpload(abc.ABC):
 class SupportsDirectUploads(Protocol):
     """A backend to which clients of a server can upload large blobs by presigned URLs."""
 
-    def takes_direct(self) -> bool:
-        """Return whether a presigned URL permits nothing but its part, whatever the client adds to the request."""
+    def direct_refusal(self) -> str:
+        """Return why the store takes no direct uploads; empty if it does.
+
+        It does if a presigned URL permits nothing but its part, whatever the client adds to the request.
+        """
 
     def find_direct(self, name: str) -> DirectUpload | None:
         """Return the unfinished upload of a name; None if there is none.

@@ -223,9 +223,13 @@ class S3Backend(ObjectBackend):
         yield from unfinished(self._bucket)
         yield from super().unfinished()
 
-    def takes_direct(self) -> bool:
+    def direct_refusal(self) -> str:
         """See `mreg.artifacts.backend.SupportsDirectUploads`."""
-        return self._bucket.strict
+        try:
+            strict = self._bucket.strict
+        except MregError as error:
+            return f"the store did not answer a probe, which is repeated with the next upload: {error.message}"
+        return "" if strict else "the store accepts headers that are not signed"
 
     def find_direct(self, name: str) -> DirectUpload | None:
         """See `mreg.artifacts.backend.SupportsDirectUploads`."""

@@ -105,6 +105,6 @@ def remove_expired(session: Session) -> None:
 def _uploads(session: Session, model: ModelName, *, permitted: bool) -> SupportsDirectUploads:
     session.scope.check_name(model, "upload to")
     uploads = session.artifacts().direct_uploads if permitted else None
-    if uploads is None or not uploads.takes_direct():
+    if uploads is None or uploads.direct_refusal():
         raise BadInput("this server takes no direct uploads", hint="upload the blob to the server")
     return uploads

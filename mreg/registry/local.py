@@ -279,6 +279,10 @@ class LocalRegistry(Registry):
 
         return missing_blobs(self._session, model, blobs, direct=direct)
 
+    def direct_refusal(self) -> str:
+        """Return why clients of a server cannot upload to the store directly; empty if they can."""
+        return self._session.artifacts().direct_refusal()
+
     def begin_direct(
         self, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool
     ) -> DirectUpload:

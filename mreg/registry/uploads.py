@@ -79,9 +79,8 @@ def missing_blobs(
     begin_storing(session)
     usable = _usable(session, model, blobs)
     missing = {digest: size for digest, size in blobs.items() if usable.sizes.get(digest) != size}
-    uploads = session.artifacts().direct_uploads
     is_large = max(missing.values(), default=0) >= DIRECT_BYTES
-    direct = direct and is_large and uploads is not None and uploads.takes_direct()
+    direct = direct and is_large and not session.artifacts().direct_refusal()
     return tuple(NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES) for digest, size in missing.items())
 
 

@@ -55,6 +55,8 @@ def served(
         "MREG_ENDPOINT_URL": store_proxy.endpoint,
     }
     with serving(folder, variables, "--direct") as found:
+        # Before a test makes the bucket fail, the server has probed it.
+        assert Raw(found.url, found.secrets["ada"], os.urandom(9 << 20)).missing()[0]["direct"] is True
         yield found
 
 
