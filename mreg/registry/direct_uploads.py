@@ -41,7 +41,9 @@ def begin_direct(
     if size == 0:
         raise BadInput("an empty blob has no parts", hint="upload it to the server")
     begin_storing(session)
-    upload = direct_upload.begin(uploads, Uploader(session.caller, model), digest, size, session.now())
+    upload = direct_upload.begin(
+        uploads, Uploader(session.caller, model, session.counts_as), digest, size, session.now()
+    )
     missing, arrived = direct_upload.missing_parts(upload, size)
     step = direct_upload.part_sizes(size)[1]
     return DirectUpload(
@@ -77,7 +79,7 @@ def finish_direct(
         Unavailable: The store cannot be reached or written. The bytes stay, and the upload can be finished later.
     """
     uploads = _uploads(session, model, permitted=permitted)
-    store, uploader = session.artifacts(), Uploader(session.caller, model)
+    store, uploader = session.artifacts(), Uploader(session.caller, model, session.counts_as)
     done = UploadState(digest=digest, offset=size, complete=True)
     upload = uploads.find_direct(uploader.direct(digest, size))
     try:

@@ -161,6 +161,8 @@ def test_expired_uploads_make_room(backend: S3Backend, place: Place, monkeypatch
     assert len(place.keys("direct")) == 2
     direct_upload.begin(backend, Uploader("bob", ADA.model), DIGEST, 10, NOW)
     assert len(place.keys("direct")) == 3  # another caller has its own limit
+    direct_upload.begin(backend, Uploader("ada/ci", ADA.model, counts_as="ada"), DIGEST, 10, NOW)
+    assert len(place.keys("direct")) == 3  # not a token that counts with it
     direct_upload.begin(backend, ADA, DIGEST, 20, NOW + timedelta(hours=25))
     assert len(place.keys("direct")) == 2
     direct_upload.remove_expired(backend, NOW)
