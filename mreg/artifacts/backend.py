@@ -493,7 +493,10 @@ class SupportsDirectUploads(Protocol):
         """Begin an upload; another one of the same name that begins at the same time is independent of it."""
 
     def direct_uploads(self, beginning: str) -> Iterator[Unfinished]:
-        """Yield the unfinished uploads whose names begin with a text, with the times at which they began."""
+        """Yield the unfinished uploads whose names begin with a text: the sizes of their blobs, and when they began."""
+
+    def last_part(self, unfinished: Unfinished) -> datetime:
+        """Return when the last part of an upload arrived, or when it began."""
 
     def discard(self, unfinished: Unfinished) -> None:
         """See `BlobBackend.discard`."""

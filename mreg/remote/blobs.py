@@ -167,15 +167,19 @@ class HttpBlobs(BlobBackend):
             return through_the_server()
         from mreg.remote.direct_upload import DirectUpload
 
-        return DirectUpload(
-            self._connection,
-            self._direct,
-            path,
-            size,
-            is_missing=lambda: digest in self.missing_of({digest: size}),
-            kept=self._note_kept,
-            instead=through_the_server,
-        )
+        try:
+            return DirectUpload(
+                self._connection,
+                self._direct,
+                path,
+                size,
+                is_missing=lambda: digest in self.missing_of({digest: size}),
+                kept=self._note_kept,
+                instead=through_the_server,
+            )
+        except Conflict as error:  # too many are not finished
+            self._direct.give_up(error)
+            return through_the_server()
 
     def _note_kept(self, count: int) -> None:
         self.sent_bytes += count

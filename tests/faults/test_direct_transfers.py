@@ -457,6 +457,25 @@ def test_a_lost_answer_makes_no_second_version(client: Client, lost: str) -> Non
     check_pushed(client, version, content)
 
 
+def test_a_client_that_has_announced_too_much_uploads_to_the_server(
+    open_client: Callable[..., Client], served: Serving
+) -> None:
+    client = open_client("eve")
+    raw = Raw(served.url, served.secrets["eve"], b"", client.name)
+    sizes = [(100 << 30) - number for number in range(4)]
+    assert [raw.begin(size).status_code for size in sizes] == [200] * 4
+    refused = raw.begin(9 << 20)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    content = write()
+    version = push(client)
+    assert direct_notes(client) == [
+        f"the bytes go through {client.server.endpoint}, not directly: this client has 4 unfinished direct uploads of "
+        "429 GB, and can have at most 100 of 429 GB together"
+    ]
+    assert client.signed() == []
+    check_pushed(client, version, content)
+
+
 def test_an_older_server_gets_all_bytes_itself(client: Client) -> None:
     content = write()
     client.server.replace = (b'"direct":true', b'"dirext":true')
