@@ -80,7 +80,7 @@ def login(
     identity = _identify(run, address, token)
     source, reason = keep_token(address, identity.name, token)
     if reason:
-        run.output.note(f"{reason}; the token is saved in a file instead")
+        run.output.note(reason)
     _tell_next_steps(run, address)
     run.output.result(_made(address, identity, source))
 

@@ -76,6 +76,7 @@ class Session(Transfers):
         hook_log: The hooks that this session ran, and the events of its changes.
         client: The token of the server's client who acts; None without a server, or if it needs no tokens.
         audience: The models that the events in the log may name, if not those of the catalog.
+        served: Whether the caller is a client of a server, who cannot change its profile.
     """
 
     catalog: Catalog
@@ -86,6 +87,7 @@ class Session(Transfers):
     hook_log: HookLog = field(default_factory=HookLog)
     client: Token | None = None
     audience: ModelScope | None = None
+    served: bool = False
 
     @property
     def scope(self) -> ModelScope:

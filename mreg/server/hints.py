@@ -119,7 +119,7 @@ def _rollback(model: str, _selector: str, _more: str, options: Options) -> str:
 
 
 def _policy(_model: str, _selector: str, more: str, options: Options) -> str:
-    method = "PUT" if more.startswith("apply") else "GET"
+    method = {"apply FILE": "PUT", "remove": "DELETE"}.get(more, "GET")
     return f"{method} {_path(options['model'], '', '/policy') if 'model' in options else '/policy'}"
 
 
@@ -140,6 +140,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "history": (rf"(?: (?!--){_TARGET})?", _history),
     "lineage": (f" {_TARGET}", _read("/lineage")),
     "why": (f" {_TARGET}", _read("/why")),
+    "verify": (f" {_TARGET}", lambda model, selector, *_: f"POST {_path(model, selector, '/verify')}"),
     "deploy": (f" {_TARGET}", lambda model, selector, *_: f"POST {_path(model, selector, '/deploy')}"),
     "promote": (f" {_TARGET}", _promote),
     "rollback": (f" {_TARGET}", _rollback),
@@ -153,7 +154,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "edit": (f" {_TARGET}", _edit),
     "evaluate": (f" {_TARGET}", _evaluate),
     "push": (" PATH", _push),
-    "policy": (" (?P<more>show|apply FILE)", _policy),
+    "policy": (" (?P<more>show|apply FILE|remove)", _policy),
     "tag": (rf" {_TARGET} (?P<more>[^\s,;]+)(?:, or --remove [^\s,;]+)?", _tag),
     "token": (" list", lambda *_: "GET /tokens"),
 }

@@ -84,7 +84,7 @@ def test_a_token_is_saved_after_a_check_and_used_until_logout(
     )
     assert done.out == (
         "name\trole\tserver\tmodels\texpires\tversion\tsource\n"
-        f"ada\tadmin\t{served.url}\t\t\t{mreg.__version__}\t{saved()}\n"
+        f"ada\tadmin\t{served.url}\t*\t\t{mreg.__version__}\t{saved()}\n"
     )
     assert saved().read_text().count(secret) == 1
     monkeypatch.setenv("MREG_SERVER", served.url)
