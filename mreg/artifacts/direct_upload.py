@@ -109,11 +109,11 @@ def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[
             for chunk in stream_chunks(stream):
                 received.update(chunk)
                 count += len(chunk)
-                progress(min(count, size), size)
+                progress(min(count, size), 2 * size)
         if count != size:
             raise BadInput(f"the upload of {digest} has another size: expected {size} bytes, got {count}")
         check_received(digest, Digest.sha256(received.hexdigest()))
     except BadInput:
         upload.discard()
         raise
-    upload.move(blob_key(digest), size)
+    upload.move(blob_key(digest), size, lambda copied: progress(size + copied, 2 * size))

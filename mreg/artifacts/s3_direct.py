@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -130,7 +130,7 @@ class S3Direct(DirectUpload):
             raise NotFound("the bytes of the upload were moved or discarded", kind="upload")
         return stream
 
-    def move(self, key: str, size: int) -> None:
+    def move(self, key: str, size: int, progress: Callable[[int], None]) -> None:
         found = self._bucket.stat(key)
         if found is not None and found.size == size:
             return
@@ -139,7 +139,7 @@ class S3Direct(DirectUpload):
             if size <= COPY_BYTES:
                 self._bucket.call("copy_object", expected=_is_gone, Key=self._bucket.key(key), CopySource=source)
             else:
-                _copy_in_parts(self._bucket, source, self._bucket.key(key), size)
+                _copy_in_parts(self._bucket, source, self._bucket.key(key), size, progress)
         except Failure as failure:
             raise NotFound("the bytes of the upload were moved or discarded", kind="upload") from failure
         found = self._bucket.stat(key)
@@ -218,7 +218,9 @@ def discard(bucket: Bucket, key: str) -> None:
     bucket.delete(key)
 
 
-def _copy_in_parts(bucket: Bucket, source: Mapping[str, str], target: str, size: int) -> None:
+def _copy_in_parts(
+    bucket: Bucket, source: Mapping[str, str], target: str, size: int, progress: Callable[[int], None]
+) -> None:
     """Copy a large object within the bucket.
 
     Raises:
@@ -240,7 +242,11 @@ def _copy_in_parts(bucket: Bucket, source: Mapping[str, str], target: str, size:
         return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
 
     try:
-        parts = list(in_order(copy, range(1, -(-size // COPY_BYTES) + 1), at_once=COPIES_AT_ONCE))
+        parts = []
+        with closing(in_order(copy, range(1, -(-size // COPY_BYTES) + 1), at_once=COPIES_AT_ONCE)) as copied:
+            for part in copied:
+                parts.append(part)
+                progress(min(len(parts) * COPY_BYTES, size))
         bucket.call("complete_multipart_upload", Key=target, UploadId=upload, MultipartUpload={"Parts": parts})
     except BaseException:
         with suppress(Failure, MregError):

@@ -282,7 +282,12 @@ class _Upload(ContinuedUpload):
             raise unexpected_answer(response.status, self._blobs.url, f"its header {OFFSET} is invalid")
         return int(text)
 
-    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],  # noqa: ARG002  the server verifies the bytes as they arrive
+    ) -> bool:
         offset, failures = self.start, 0
         while offset < self._size:
             try:

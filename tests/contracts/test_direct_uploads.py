@@ -70,9 +70,9 @@ def test_the_parts_become_a_blob(backend: S3Backend, begin: Callable[[], DirectU
     assert direct_upload.missing_parts(again, len(DATA)) == ({2: 8 << 20, 3: 5}, 8 << 20)
     send(again)
     old_url = again.presign(1, 8 << 20, 60)
-    steps: list[int] = []
-    direct_upload.finish(again, DIGEST, len(DATA), lambda done, _total: steps.append(done))
-    assert (steps[-1], place.read(blob_key(DIGEST)) == DATA) == (len(DATA), True)
+    steps: list[tuple[int, int]] = []
+    direct_upload.finish(again, DIGEST, len(DATA), lambda *step: steps.append(step))
+    assert (steps[-1], place.read(blob_key(DIGEST)) == DATA) == ((len(DATA), 2 * len(DATA)), True)
     assert requests.put(old_url, data=b"x" * (8 << 20), timeout=60).status_code in (404, 500)  # 500: moto
     assert place.read(blob_key(DIGEST)) == DATA
     # Until it is discarded, it can be finished again.
@@ -82,7 +82,7 @@ def test_the_parts_become_a_blob(backend: S3Backend, begin: Callable[[], DirectU
     with pytest.raises(NotFound):
         again.open()
     with pytest.raises(NotFound):
-        again.move(f"{blob_key(DIGEST)}x", len(DATA))
+        again.move(f"{blob_key(DIGEST)}x", len(DATA), lambda _count: None)
     assert backend.find_direct(ADA.direct(DIGEST, len(DATA))) is None
 
 
@@ -104,9 +104,11 @@ def test_a_large_object_is_copied_in_parts(
     monkeypatch.setattr(s3_direct, "COPY_BYTES", 6 << 20)
     upload = begin()
     send(upload)
-    direct_upload.finish(upload, DIGEST, len(DATA), ignore)
+    steps: list[int] = []
+    direct_upload.finish(upload, DIGEST, len(DATA), lambda done, _total: steps.append(done - len(DATA)))
     upload.discard()
     assert place.read(blob_key(DIGEST)) == DATA
+    assert [step for step in steps if step > 0] == [6 << 20, 12 << 20, len(DATA)]
     assert (place.keys("direct"), place.uploads()) == ([], [])
 
 
