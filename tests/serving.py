@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from mreg.testing.registry import USERS
 from tests.conftest import ROOT
+from tests.forking import Process, start_mreg
 
 if TYPE_CHECKING:
     from mreg.registry.remote import RemoteRegistry
@@ -31,7 +31,7 @@ class Serving:
     url: str
     secrets: Mapping[str, str]
     variables: Mapping[str, str]
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     words: tuple[str, ...] = ()
 
@@ -104,16 +104,18 @@ def clients(served: Serving, url: str = "") -> Iterator[OpenClient]:
         yield open_client
 
 
-def _start(
-    folder: Path, variables: Mapping[str, str], port: str, words: tuple[str, ...]
-) -> tuple[subprocess.Popen[bytes], str]:
+def _start(folder: Path, variables: Mapping[str, str], port: str, words: tuple[str, ...]) -> tuple[Process, str]:
     environment = {**os.environ, **variables, "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONPATH": str(ROOT)}
     log = folder / "log"
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mreg", "serve", "--port", port, "--token-file", str(folder / "tokens"), *words],
+        process = start_mreg(
+            "serve",
+            "--port",
+            port,
+            "--token-file",
+            str(folder / "tokens"),
+            *words,
             stdout=stream,
-            stderr=stream,
             env=environment,
             cwd=folder,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from mreg import errors
@@ -96,11 +95,12 @@ def unknown_token(message: str, server: str) -> errors.MregError:
 
 def no_server(address: Address) -> errors.MregError:
     """Return the error for a URL whose path no server of mreg has, although one answered."""
-    host = str(replace(address, path=""))
+    host = address.origin
+    hint = f"check the path of the URL: it is {host}, or {host}/PATH if the server runs with --root-path /PATH"
+    if address.root != str(address):
+        hint = f"write {address.root}"
     return errors.Unavailable(
-        f"no mreg server at {address}: there is one at this host, but not with this path",
-        hint=f"check the path of the URL: it is {host}, or {host}/PATH if the server runs with --root-path /PATH",
-        status=404,
+        f"no mreg server at {address}: there is one at this host, but not with this path", hint=hint, status=404
     )
 
 

@@ -24,13 +24,13 @@ from mreg.server.operations import answer
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
 from mreg.server.problems import too_large
 from mreg.server.receiving import CHUNK_BYTES, announced_size, feed_body, on_threads, refuse_compression, upload_slot
-from mreg.server.schemas import long_responses, responses
+from mreg.server.schemas import PROBLEMS, long_responses, responses
 from mreg.server.settings import DIRECT_SECONDS, DIRECT_UPLOADS
 
 if TYPE_CHECKING:
     from mreg.server.settings import ServerSettings
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"], responses=PROBLEMS)
 
 BLOBS_LIMIT = 10_000
 """Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""

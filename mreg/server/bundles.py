@@ -25,9 +25,9 @@ from mreg.server.parameters import Model, Version, registry_of, requires_role, w
 from mreg.server.prepared import PreparedFiles, offered, sent_at_once
 from mreg.server.problems import Refused
 from mreg.server.receiving import feed_body, on_threads, upload_slot
-from mreg.server.schemas import EVENTS, long_responses
+from mreg.server.schemas import EVENTS, PROBLEMS, long_responses
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"], responses=PROBLEMS)
 
 FILE: dict[int | str, dict[str, Any]] = {
     **BYTES,

@@ -19,10 +19,10 @@ from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.guard import Caller
 from mreg.server.models import Body
 from mreg.server.parameters import RegistryOf, decoded, json_response, requires_role
-from mreg.server.schemas import responses
+from mreg.server.schemas import PROBLEMS, responses
 from mreg.server.settings import ServerSettings
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["clients"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["clients"], responses=PROBLEMS)
 
 
 @router.get("/whoami", responses=responses(schemas.Identity))

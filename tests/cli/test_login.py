@@ -213,6 +213,21 @@ def test_a_url_that_leads_to_no_server_is_refused_before_the_token_is_read(
     assert hint in done.err
 
 
+@pytest.mark.parametrize("path", ["models", "models/team/churn/versions/3", "docs", "openapi.json", "version"])
+def test_the_url_of_a_page_is_answered_with_that_of_the_server(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", f"{served.url}/{path}")
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    for words in (["whoami"], ["show", "team/churn"], ["register", "x"]):
+        done = command(*words)
+        assert (done.code, done.err) == (
+            8,
+            f"error: no mreg server at {served.url}/{path}: there is one at this host, but not with this path\n"
+            f"  write {served.url}\n",
+        )
+
+
 def test_a_token_on_the_command_line_is_refused_and_not_repeated(served: Serving, command: Mreg) -> None:
     done = command("login", served.url, "mreg_hunter2")
     assert (done.code, "hunter2" in done.err) == (2, False)
