@@ -140,7 +140,7 @@ class Output:
             label, items, again, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor()
         )
         try:
-            yield bar.update
+            yield bar
         finally:
             bar.close()
 

@@ -144,7 +144,9 @@ class Registry(abc.ABC):
             python: Interpreter or environment folder of the training, whose package versions are recorded (default: the
                 calling process). Its folders are read; it is not run.
             existing: Refuse to register a new model.
-            progress: Called with the bytes stored so far and the total.
+            progress: Called with the bytes stored so far and the total. If the first number decreases, another pass
+                begins: a large file for a bucket or server is hashed, then sent, and after a direct upload verified by
+                the server.
 
         Raises:
             NotFound: The file, folder, parent or Python interpreter does not exist; with ``existing``, or the
