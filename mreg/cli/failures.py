@@ -164,8 +164,8 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         return
     # If standard error is closed or full, the exit code still reports the error.
     start = "" if code == Cancelled.code else "error: "
-    # A hint can be a command to paste, so it is not wrapped.
-    streams.try_to_say(streams.wrapped(f"{start}{message}") + "".join(f"\n  {line}" for line in hint.splitlines()))
+    lines = (streams.wrapped(line, indent="  ") for line in hint.splitlines())
+    streams.try_to_say("\n".join((streams.wrapped(f"{start}{message}"), *lines)))
 
 
 def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:

@@ -98,10 +98,10 @@ class Output:
         streams.say(streams.wrapped(printable(text)))
 
     def steps(self, text: str, commands: Sequence[str]) -> None:
-        """Write a note with commands to paste, which are not wrapped; nothing if quiet."""
+        """Write a note with commands to paste; nothing if quiet."""
         if not self.quiet:
-            lines = "".join(f"\n  {printable(command)}" for command in commands)
-            streams.say(streams.wrapped(printable(text)) + lines)
+            lines = (streams.wrapped(printable(command), indent="  ") for command in commands)
+            streams.say("\n".join((streams.wrapped(printable(text)), *lines)))
 
     def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
         """Ask the user to confirm, unless ``yes`` is set.

@@ -26,6 +26,18 @@ class Caution(str):
     __slots__ = ()
 
 
+PROGRAMS = (
+    "aws|az|cat|chgrp|chmod|chown|cp|createdb|createuser|curl|df|export|kill|mkdir|mreg|mv|pipx?|printenv|redis-cli|rm"
+    "|timedatectl|ulimit|unset|uv"
+)
+"""Programs and commands of a shell that hints name."""
+
+COMMAND = re.compile(
+    rf"(?:^|(?<=: )|(?<=; )|(?<= or ))(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
+    r"(?:'[^']*'|\"[^\"]*\"|(?!; |, or |, and )[^'\"])+"
+)
+"""A command in a hint: it begins the hint or follows a colon, a semicolon or 'or'."""
+
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 
 
