@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import IO, Any, BinaryIO, TextIO
 
-from mreg.domain.text import COMMAND, json_escape, printable, printable_json
+from mreg.domain.text import json_escape, printable, printable_json
 
 _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 _MOVES = re.compile("(\x1b\\[[0-9;]*[ABGHJKm]|\x1b\\[\\?25[hl]|\r)")
@@ -164,16 +164,16 @@ def say(text: str, *, end: str = "\n", commands: bool = False) -> None:
         sys.stderr.flush()
 
 
-def wrapped(text: str, *, indent: str = "") -> str:
-    """Return a text for standard error, broken at spaces if that is a terminal; long words and commands stay whole.
-
-    A command that is longer than a line is continued with backslashes, so that it can be pasted.
+def wrapped(text: str, *, commands: str = "(?!)", indent: str = "") -> str:
+    """Return a text for standard error, broken at spaces if that is a terminal; long words stay whole.
 
     Args:
+        commands: Pattern of the commands that stay whole (default: none). One that is longer than a line is continued with backslashes,
+            so that it can be pasted.
         indent: Spaces before each line.
     """
     width = _width()
-    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, indent))
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, commands, indent))
 
 
 def _width() -> int:
@@ -188,13 +188,13 @@ def _width() -> int:
     return width if width >= NARROWEST else 0
 
 
-def _broken(line: str, width: int, indent: str) -> list[str]:
+def _broken(line: str, width: int, commands: str, indent: str) -> list[str]:
     text = line.lstrip(" ")
     indent += " " * (len(line) - len(text))
     if len(indent) + len(text) <= width or not width:
         return [indent + text]
     lines: list[str] = []
-    for found in re.finditer(rf"(\s*)(?:({COMMAND.pattern}\S*)|\S+)", text):
+    for found in re.finditer(rf"(\s*)(?:({commands}\S*)|\S+)", text):
         gap, command, word = found[1], found[2], found[0].strip()
         if lines and len(lines[-1]) + len(gap) + len(word) <= width:
             lines[-1] += gap + word

@@ -32,11 +32,14 @@ PROGRAMS = (
 )
 """Programs and commands of a shell that hints name."""
 
-COMMAND = re.compile(
-    rf"(?:^|(?<=: )|(?<=; )|(?<= or ))(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
+COMMAND_IN_TEXT = (
+    rf"(?:(?<=: )|(?<=; )|(?<= or ))(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
     r"(?:'[^']*'|\"[^\"]*\"|(?!; |, or |, and )[^'\"])+"
 )
-"""A command in a hint: it begins the hint or follows a colon, a semicolon or 'or'."""
+"""Pattern of a command in a note: it follows a colon, a semicolon or 'or'."""
+
+COMMAND = COMMAND_IN_TEXT.replace("(?:", "(?:^|", 1)
+"""Pattern of a command in a hint, which can begin with it."""
 
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mreg import streams
-from mreg.domain.text import COMMAND
+from mreg.domain.text import COMMAND, COMMAND_IN_TEXT
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +54,21 @@ HINTS = [
 
 @pytest.mark.parametrize(("hint", "lines"), HINTS)
 def test_a_hint_is_broken_at_spaces_and_never_within_a_command(hint: str, lines: list[str]) -> None:
-    assert streams.wrapped(hint, indent="  ") == "\n".join(lines)
+    assert streams.wrapped(hint, commands=COMMAND, indent="  ") == "\n".join(lines)
 
 
 def test_a_note_keeps_its_command_together() -> None:
     note = "MREG_SERVER overrides the registry of this profile; to use it: unset MREG_SERVER"
-    assert streams.wrapped(note).splitlines()[-1] == "it: unset MREG_SERVER"
+    assert streams.wrapped(note, commands=COMMAND_IN_TEXT).splitlines()[-1] == "it: unset MREG_SERVER"
+
+
+def test_a_command_that_a_text_is_about_is_broken_like_other_words() -> None:
+    text = "error: mreg restore needs direct access to the catalog, but MREG_SERVER is set"
+    assert streams.wrapped(text).splitlines() == [
+        "error: mreg restore needs direct access to the catalog, but", "MREG_SERVER is set"
+    ]  # fmt: skip
+    note = "mreg verify tells whether the bytes of all its versions are there"
+    assert len(streams.wrapped(note, commands=COMMAND_IN_TEXT).splitlines()) == 2
 
 
 WORDS = st.text(st.sampled_from("ab/@*- ;:,'"), min_size=1, max_size=30).map(shlex.quote)
@@ -69,6 +78,6 @@ WORDS = st.text(st.sampled_from("ab/@*- ;:,'"), min_size=1, max_size=30).map(shl
 def test_a_command_of_any_length_can_be_pasted(words: list[str]) -> None:
     command = " ".join(["mreg", "token", "revoke", *words])
     for hint in (command, f"or so: {command}"):
-        pasted = streams.wrapped(hint, indent="  ").replace("\\\n", "")
-        if (found := COMMAND.search(command)) and found[0] == command:  # no quote within quotes
+        pasted = streams.wrapped(hint, commands=COMMAND, indent="  ").replace("\\\n", "")
+        if (found := re.search(COMMAND, command)) and found[0] == command:  # no quote within quotes
             assert shlex.split(re.sub(r"^ *(or so:\s+)?", "", pasted)) == shlex.split(command)
