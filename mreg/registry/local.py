@@ -204,6 +204,11 @@ class LocalRegistry(Registry):
         return self._session.caller
 
     @property
+    def counts_as(self) -> str:
+        """Identity with whose limits the caller counts; see `mreg.registry.session.Session.counts_as`."""
+        return self._session.counts_as
+
+    @property
     def scope(self) -> ModelScope:
         """The models that exist for the actor."""
         return self._session.scope

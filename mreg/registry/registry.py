@@ -1098,8 +1098,13 @@ class Registry(abc.ABC):
         """Return the tokens of the catalog that are not revoked, including expired ones, oldest first."""
 
     @abc.abstractmethod
-    def revoke_token(self, name: str) -> TokenInfo:
+    def revoke_token(self, name: str, *, with_created: bool = False) -> TokenInfo:
         """Revoke a token of the catalog; a server refuses it from the next request on.
+
+        A notice names the valid tokens that its client created, and that these created in turn.
+
+        Args:
+            with_created: Revoke these, too, except the client's own token; the named one can be revoked already.
 
         Raises:
             NotFound: No token has the name, or it is revoked already.

@@ -181,6 +181,8 @@ def test_a_caller_has_a_limited_number_of_unfinished_uploads(
     announce(backend, 10)  # continued
     announce(backend, 10, Uploader("bob", ADA.model))
     assert len(place.keys("direct")) == 3
+    with pytest.raises(Conflict):  # a token that counts with that of the others
+        announce(backend, 10, Uploader("ada/ci", ADA.model, counts_as=ADA.caller))
     announce(backend, 12, now=NOW + timedelta(hours=25))
     assert len(place.keys("direct")) == 2  # the expired ones have made room
 
