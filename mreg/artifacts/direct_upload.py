@@ -59,6 +59,13 @@ def begin(
     return made
 
 
+def discard(backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int) -> None:
+    """Remove the unfinished upload of a blob by a caller, if there is one."""
+    found = backend.find_direct(uploader.direct(digest, size))
+    if found is not None:
+        found.discard()
+
+
 def remove_expired(backend: SupportsDirectUploads, now: datetime, beginning: str = "") -> None:
     """Remove the uploads whose last part arrived so long ago that no claim of that time is valid.
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.claims import Uploader
+from mreg.artifacts.direct_upload import discard as discard_direct
 from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
@@ -188,7 +189,13 @@ class IncomingPart:
         offset = self._upload.finish()
         if offset is not None:
             return UploadState(digest=self._digest, offset=offset, complete=False)
-        return _claimed(self._session, self._model, self._digest, self._length)
+        state = _claimed(self._session, self._model, self._digest, self._length)
+        uploads = self._session.artifacts().direct_uploads
+        if uploads is not None and self._length >= DIRECT_BYTES:
+            # A client that cannot reach the bucket has begun one, which counts until it expires.
+            with suppress(MregError):
+                discard_direct(uploads, Uploader(self._session.caller, self._model), self._digest, self._length)
+        return state
 
 
 class IncomingBlob:

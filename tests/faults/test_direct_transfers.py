@@ -375,7 +375,9 @@ def test_a_part_that_is_refused_once_is_sent_again(client: Client, status: str) 
         ("503 Slow Down", "answered (503 Slow Down)"),
     ],
 )
-def test_an_upload_that_the_bucket_refuses_goes_to_the_server(client: Client, status: str, what: str) -> None:
+def test_an_upload_that_the_bucket_refuses_goes_to_the_server(
+    client: Client, place: Place, status: str, what: str
+) -> None:
     content = write()
     client.refuse(status, method="PUT")
     version = push(client)
@@ -384,6 +386,7 @@ def test_an_upload_that_the_bucket_refuses_goes_to_the_server(client: Client, st
     assert len(direct_notes(client)) == 1
     client.store.heal()
     check_pushed(client, version, content)
+    assert left(place, content) == []
 
 
 def test_an_upload_to_a_bucket_that_cannot_be_reached_goes_to_the_server(client: Client) -> None:
