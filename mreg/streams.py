@@ -168,8 +168,8 @@ def wrapped(text: str, *, commands: str = "(?!)", indent: str = "") -> str:
     """Return a text for standard error, broken at spaces if that is a terminal; long words stay whole.
 
     Args:
-        commands: Pattern of the commands that stay whole (default: none). One that is longer than a line is continued with backslashes,
-            so that it can be pasted.
+        commands: Pattern of the commands that stay whole (default: none). One that is longer than a line is continued
+            with backslashes, so that it can be pasted.
         indent: Spaces before each line.
     """
     width = _width()
