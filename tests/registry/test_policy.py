@@ -139,7 +139,7 @@ def test_a_plan_exits_as_the_promotion(
 
 def test_a_plan_can_exit_with_zero_only_as_a_plan(policy: As) -> None:
     done = policy("ada", "promote", "m@2", "--exit-zero")
-    assert (done.code, done.err) == (2, "error: --exit-zero without --plan\n  mreg promote m@2 --plan --exit-zero\n")
+    assert (done.code, done.err) == (2, "error: --exit-zero without --plan\n  mreg promote m@2 --exit-zero --plan\n")
 
 
 def test_a_push_straight_into_a_stage_heeds_the_policy(policy: As, command: Mreg) -> None:
