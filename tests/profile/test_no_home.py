@@ -15,11 +15,14 @@ from mreg.profile.edit import add_profile
 from mreg.profile.load import load_profile
 from mreg.profile.trust import trusted_folders
 from tests.conftest import Mreg
+from tests.forking import COMMAND_LINE
 from tests.servers import Place
-from tests.users import MREG, Person
+from tests.users import Person
 
 UNNAMED = 1_000_770_000
-WITHOUT_HOME = "import os\nfor name in ('HOME', 'MREG_USER', 'USER', 'LOGNAME'): os.environ.pop(name, None)\n" + MREG
+WITHOUT_HOME = (
+    "import os\nfor name in ('HOME', 'MREG_USER', 'USER', 'LOGNAME'): os.environ.pop(name, None)\n" + COMMAND_LINE
+)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root acts as another user")
@@ -41,7 +44,7 @@ def test_a_user_without_a_name_and_a_home_needs_only_the_places(home: str, tmp_p
         variables["HOME"] = str(tmp_path / "unwritable")
 
     def run(*words: str) -> tuple[int, str, str]:
-        done = user.run(*words, script=WITHOUT_HOME if home == "unset" else MREG, variables=variables)
+        done = user.run(*words, script=WITHOUT_HOME if home == "unset" else COMMAND_LINE, variables=variables)
         return done.code, done.out, done.err
 
     assert run("push", "model.pkl", "--name", "m", "-q")[:2] == (0, "m@1\n")
