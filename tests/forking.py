@@ -211,7 +211,7 @@ def _keep(channel: socket.socket) -> str:
     os._exit(0)
 
 
-def _readable(*streams: object) -> list[object]:
+def _readable(*streams: Any) -> list[Any]:
     return select.select(streams, [], [])[0]
 
 
@@ -259,9 +259,9 @@ def _run(script: str) -> NoReturn:
     except KeyboardInterrupt:
         raise
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         code = 1
-    threading._shutdown()
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     if isinstance(code, str):
         print(code, file=sys.stderr)

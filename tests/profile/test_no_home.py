@@ -29,7 +29,7 @@ WITHOUT_HOME = (
 @pytest.mark.skipif(sys.platform != "linux", reason="the tests of users are for Linux")
 @pytest.mark.parametrize("home", ["unset", "/nonexistent", "/", "unwritable"])
 def test_a_user_without_a_name_and_a_home_needs_only_the_places(home: str, tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     places = {"MREG_CATALOG": str(tmp_path / "shared/catalog.db"), "MREG_ARTIFACTS": str(tmp_path / "shared/artifacts")}
     (tmp_path / "shared").mkdir()
@@ -47,7 +47,7 @@ def test_a_user_without_a_name_and_a_home_needs_only_the_places(home: str, tmp_p
         done = user.run(*words, script=WITHOUT_HOME if home == "unset" else COMMAND_LINE, variables=variables)
         return done.code, done.out, done.err
 
-    assert run("push", "model.pkl", "--name", "m", "-q")[:2] == (0, "m@1\n")
+    assert run("push", "model.pkl", "--name", "m", "-q") == (0, "m@1\n", "")
     assert run("push", "folder", "--name", "f", "-q")[:2] == (0, "f@1\n")
     code, out, _ = run("history", "m", "--format", "csv")
     assert (code, f"uid:{UNNAMED}" in out) == (0, True)
