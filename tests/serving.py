@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from mreg.testing.registry import USERS
 from tests.conftest import ROOT
@@ -37,7 +38,7 @@ class Serving:
 
     @property
     def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
+        return urlsplit(self.url).port or 0
 
     def kill(self) -> None:
         """Kill the server with SIGKILL."""

@@ -157,12 +157,18 @@ class ContinuedUpload(abc.ABC):
     start: int
 
     @abc.abstractmethod
-    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],
+    ) -> bool:
         """Send the missing bytes, and make the blob durable under its key; return whether this call created it.
 
         Args:
             chunks: Returns an iterator over the bytes from an offset; called again after a failed connection.
             advance: Called with the number of further bytes that have arrived; negative if the store lost some.
+            verified: Called with the number of bytes that the receiver has verified, if it reads all again at the end.
 
         Raises:
             BadInput: The bytes do not have the digest of the key.
@@ -460,8 +466,11 @@ class DirectUpload(abc.ABC):
         """
 
     @abc.abstractmethod
-    def move(self, key: str, size: int) -> None:
+    def move(self, key: str, size: int, progress: Callable[[int], None]) -> None:
         """Copy the joined bytes to the key of a blob, durably; an existing blob of this size is kept.
+
+        Args:
+            progress: Called with the number of bytes that are copied.
 
         Raises:
             NotFound: They were moved or discarded.
@@ -493,7 +502,10 @@ class SupportsDirectUploads(Protocol):
         """Begin an upload; another one of the same name that begins at the same time is independent of it."""
 
     def direct_uploads(self, beginning: str) -> Iterator[Unfinished]:
-        """Yield the unfinished uploads whose names begin with a text, with the times at which they began."""
+        """Yield the unfinished uploads whose names begin with a text: the sizes of their blobs, and when they began."""
+
+    def last_part(self, unfinished: Unfinished) -> datetime:
+        """Return when the last part of an upload arrived, or when it began."""
 
     def discard(self, unfinished: Unfinished) -> None:
         """See `BlobBackend.discard`."""

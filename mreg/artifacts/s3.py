@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from mreg.artifacts.backend import BlobParts, DirectUpload, Part, Unfinished
@@ -248,6 +249,12 @@ class S3Backend(ObjectBackend):
         from mreg.artifacts.s3_direct import begun
 
         return begun(self._bucket, beginning)
+
+    def last_part(self, unfinished: Unfinished) -> datetime:
+        """See `mreg.artifacts.backend.SupportsDirectUploads`."""
+        from mreg.artifacts.s3_direct import arrived
+
+        return arrived(self._bucket, unfinished.name)[1] or unfinished.modified
 
     def discard(self, unfinished: Unfinished) -> None:
         from mreg.artifacts.s3_direct import discard, is_direct

@@ -103,6 +103,11 @@ class Session(Transfers):
         """
         return self.actor() if self.client is None else f"token {self.client.digest}"
 
+    @property
+    def counts_as(self) -> str:
+        """Identity with whose limits the space and the unfinished uploads of the caller count."""
+        return self.actor() if self.client is None else f"token of {self.client.counts_as}"
+
     def unlimited(self) -> Session:
         """Return this session for all models, to run hooks; its log has only what this session may see."""
         if not self.scope.limited:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.claims import Uploader
+from mreg.artifacts.direct_upload import discard as discard_direct
 from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
@@ -107,7 +108,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     store = session.artifacts()
     store.put_many(blobs)
     sizes = {digest: len(data) for digest, data in blobs.items()}
-    store.claims.add(Uploader(session.caller, model), sizes, session.now())
+    store.claims.add(Uploader(session.caller, model, session.counts_as), sizes, session.now())
 
 
 @contextmanager
@@ -133,7 +134,7 @@ def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadSt
 def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
     """Return `upload_state`, and whether a request in progress, or one that was just interrupted, has more bytes."""
     session.scope.check_name(model, "upload to")
-    store, uploader = session.artifacts(), Uploader(session.caller, model)
+    store, uploader = session.artifacts(), Uploader(session.caller, model, session.counts_as)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
         return UploadState(digest=digest, offset=size, complete=True), False
@@ -156,7 +157,7 @@ def continue_blob(
         Unavailable: The store has too little free space, or cannot be written.
     """
     _begin(session, model)
-    uploader = Uploader(session.caller, model)
+    uploader = Uploader(session.caller, model, session.counts_as)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
         yield IncomingPart(session, model, digest, length, upload)
@@ -188,7 +189,13 @@ class IncomingPart:
         offset = self._upload.finish()
         if offset is not None:
             return UploadState(digest=self._digest, offset=offset, complete=False)
-        return _claimed(self._session, self._model, self._digest, self._length)
+        state = _claimed(self._session, self._model, self._digest, self._length)
+        uploads = self._session.artifacts().direct_uploads
+        if uploads is not None and self._length >= DIRECT_BYTES:
+            # A client that cannot reach the bucket has begun one, which counts until it expires.
+            with suppress(MregError):
+                discard_direct(uploads, Uploader(self._session.caller, self._model), self._digest, self._length)
+        return state
 
 
 class IncomingBlob:
@@ -224,7 +231,7 @@ def _begin(session: Session, model: ModelName) -> None:
 
 
 def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
-    session.artifacts().claims.add(Uploader(session.caller, model), {digest: size}, session.now())
+    session.artifacts().claims.add(Uploader(session.caller, model, session.counts_as), {digest: size}, session.now())
     return UploadState(digest=digest, offset=size, complete=True)
 
 
@@ -275,7 +282,7 @@ def push_uploaded(
         request=request,
     )
     with suppress(MregError):  # a claim that stays expires
-        session.artifacts().claims.remove(Uploader(session.caller, name), first.blobs)
+        session.artifacts().claims.remove(Uploader(session.caller, name, session.counts_as), first.blobs)
     return version
 
 
@@ -383,7 +390,7 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    claimed = store.claims.of(Uploader(session.caller, model), session.now())
+    claimed = store.claims.of(Uploader(session.caller, model, session.counts_as), session.now())
     usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:

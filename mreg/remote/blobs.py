@@ -167,15 +167,19 @@ class HttpBlobs(BlobBackend):
             return through_the_server()
         from mreg.remote.direct_upload import DirectUpload
 
-        return DirectUpload(
-            self._connection,
-            self._direct,
-            path,
-            size,
-            is_missing=lambda: digest in self.missing_of({digest: size}),
-            kept=self._note_kept,
-            instead=through_the_server,
-        )
+        try:
+            return DirectUpload(
+                self._connection,
+                self._direct,
+                path,
+                size,
+                is_missing=lambda: digest in self.missing_of({digest: size}),
+                kept=self._note_kept,
+                instead=through_the_server,
+            )
+        except Conflict as error:  # too many are not finished
+            self._direct.give_up(error)
+            return through_the_server()
 
     def _note_kept(self, count: int) -> None:
         self.sent_bytes += count
@@ -278,7 +282,12 @@ class _Upload(ContinuedUpload):
             raise unexpected_answer(response.status, self._blobs.url, f"its header {OFFSET} is invalid")
         return int(text)
 
-    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],  # noqa: ARG002  the server verifies the bytes as they arrive
+    ) -> bool:
         offset, failures = self.start, 0
         while offset < self._size:
             try:

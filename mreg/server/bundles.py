@@ -133,7 +133,7 @@ class _Upload:
         caller: Caller = self._request.scope["mreg.caller"]
         async with AsyncExitStack() as stack:
             stack.enter_context(upload_slot(self._request))
-            client = "" if caller.token is None else registry_of(self._request).caller
+            client = "" if caller.token is None else registry_of(self._request).counts_as
             file = await stack.enter_async_context(on_threads(receiving(int(length), client)))
             await feed_body(self._request, file.write)
             await run_sync(file.complete)
