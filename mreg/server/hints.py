@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from mreg.domain.model import ModelStage
+from mreg.domain.text import PROGRAMS
 from mreg.wire.errors import FOR_CLIENTS, OPERATOR, operator_hint
 
 Options = Mapping[str, str]
@@ -168,10 +169,7 @@ MAPPINGS = {"metric": "metrics", "param": "parameters", "tag": "tags", "data": "
 QUERY = ("force", "limit")
 """Options that are query parameters; the others are fields of the body."""
 
-_SHELL = re.compile(
-    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pipx?|rm|ulimit|uv) ",
-    re.MULTILINE,
-)
+_SHELL = re.compile(rf"\bmreg [a-z]|(?:^|: |; |, or )(?:{PROGRAMS}) ", re.MULTILINE)
 """Commands that are left after the translation."""
 
 _REQUEST_PATH = re.compile(r"((?<![^\s(])(?:DELETE|GET|PATCH|POST|PUT) )(/[a-z])")
