@@ -8,7 +8,7 @@ no caller learns of other blobs or obtains them by their digests.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,7 @@ from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput, BlobsMissing, Corrupt, MissingBlob, MregError, NotFound, Unavailable
 from mreg.registry.outgoing import existing_only
-from mreg.registry.push import Found, add_pushed
+from mreg.registry.push import SAME_SIZE, Found, add_pushed
 from mreg.registry.storing import begin_storing
 from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire.protocol import DIRECT_BYTES
@@ -79,10 +79,14 @@ def missing_blobs(
     begin_storing(session)
     usable = _usable(session, model, blobs)
     missing = {digest: size for digest, size in blobs.items() if usable.sizes.get(digest) != size}
-    uploads = session.artifacts().direct_uploads
-    is_large = max(missing.values(), default=0) >= DIRECT_BYTES
-    direct = direct and is_large and uploads is not None and uploads.takes_direct()
+    direct = direct and takes_direct(session, max(missing.values(), default=0))
     return tuple(NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES) for digest, size in missing.items())
+
+
+def takes_direct(session: Session, size: int) -> bool:
+    """Return whether a blob of a size can be sent to the store directly, if the server permits it."""
+    uploads = session.artifacts().direct_uploads if size >= DIRECT_BYTES else None
+    return uploads is not None and uploads.takes_direct()
 
 
 def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
@@ -92,9 +96,9 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
         BadInput: The bytes have another digest.
         Unavailable: The store cannot be written.
     """
-    _begin(session, model)
+    begin_upload(session, model)
     session.artifacts().put_blob(digest, data)
-    return _claimed(session, model, digest, len(data))
+    return claimed(session, model, digest, len(data))
 
 
 def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
@@ -104,7 +108,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
         BadInput: The bytes of one have another digest; then none is stored.
         Unavailable: The store cannot be written.
     """
-    _begin(session, model)
+    begin_upload(session, model)
     store = session.artifacts()
     store.put_many(blobs)
     sizes = {digest: len(data) for digest, data in blobs.items()}
@@ -121,7 +125,7 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
     Raises:
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session, model)
+    begin_upload(session, model)
     with session.artifacts().open_upload(size) as upload:
         yield IncomingBlob(session, model, digest, upload)
 
@@ -138,7 +142,7 @@ def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
         return UploadState(digest=digest, offset=size, complete=True), False
-    found = store.arrived(uploader, digest)
+    found = store.arrived(uploader, str(digest))
     return UploadState(digest=digest, offset=found.offset, complete=False), found.busy
 
 
@@ -156,11 +160,17 @@ def continue_blob(
         Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session, model)
-    uploader = Uploader(session.caller, model)
-    store = session.artifacts()
-    with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
+    with continue_upload(session, model, str(digest), length=length, start=start) as upload:
         yield IncomingPart(session, model, digest, length, upload)
+
+
+def continue_upload(
+    session: Session, model: ModelName, name: str, *, length: int, start: int
+) -> AbstractContextManager[PartialUpload]:
+    """Return a request of an upload of the caller for the model; see `mreg.artifacts.store.ArtifactStore`."""
+    begin_upload(session, model)
+    uploader = Uploader(session.caller, model)
+    return session.artifacts().continue_upload(uploader, name, length=length, start=start, now=session.now())
 
 
 class IncomingPart:
@@ -186,10 +196,10 @@ class IncomingPart:
             BadInput: The bytes have another digest; they are removed.
             Unavailable: The store cannot be written; the bytes stay.
         """
-        offset = self._upload.finish()
-        if offset is not None:
-            return UploadState(digest=self._digest, offset=offset, complete=False)
-        return _claimed(self._session, self._model, self._digest, self._length)
+        if not self._upload.complete:
+            return UploadState(digest=self._digest, offset=self._upload.offset(), complete=False)
+        self._upload.finish(self._digest)
+        return claimed(self._session, self._model, self._digest, self._length)
 
 
 class IncomingBlob:
@@ -215,16 +225,18 @@ class IncomingBlob:
         """
         check_received(self._digest, self._upload.digest())
         self._upload.store()
-        return _claimed(self._session, self._model, self._digest, self._upload.size)
+        return claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _begin(session: Session, model: ModelName) -> None:
+def begin_upload(session: Session, model: ModelName) -> None:
+    """Check that the caller may upload to the model, and that the artifact folder is not missing."""
     session.scope.check_name(model, "upload to")
     if session.artifacts().missing:
         begin_storing(session)
 
 
-def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
+def claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
+    """Claim a blob that is in the store for the caller; return the state of the complete upload."""
     session.artifacts().claims.add(Uploader(session.caller, model), {digest: size}, session.now())
     return UploadState(digest=digest, offset=size, complete=True)
 
@@ -384,14 +396,11 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    claimed = store.claims.of(Uploader(session.caller, model), session.now())
-    usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
+    own = store.claims.of(Uploader(session.caller, model), session.now())
+    usable.sizes.update((digest, own[digest]) for digest in digests if digest in own)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:
-        found = reader.model(model)
-        recent = reader.versions(found, limit=RECENT) if found else ()
-        manifests = dict.fromkeys(one.artifact.digest for one in recent if one.artifact.kind is ArtifactKind.FOLDER)
-        return list(artifacts_of_versions(reader, digests)), list(manifests)
+        return list(artifacts_of_versions(reader, digests)), _recent_folders(reader, model)
 
     artifacts, manifests = session.catalog.read(read)
     for artifact in artifacts:
@@ -411,6 +420,30 @@ def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> 
                     usable.sizes[entry.digest] = entry.size
                     wanted.discard(entry.digest)
     return usable
+
+
+def usable_of_size(session: Session, model: ModelName, size: int) -> list[Digest]:
+    """Return blobs of a size that the caller can use in a version of the model; of many, the newest."""
+    store = session.artifacts()
+    own = store.claims.of(Uploader(session.caller, model), session.now())
+    found = dict.fromkeys(digest for digest in own if own[digest] == size)
+
+    def read(reader: Reader) -> tuple[tuple[Digest, ...], list[Digest]]:
+        return reader.files_of_size(size, SAME_SIZE), _recent_folders(reader, model)
+
+    files, manifests = session.catalog.read(read)
+    found.update(dict.fromkeys(files))
+    for manifest in manifests:
+        with suppress(Corrupt, Unavailable):  # damage of an earlier version must not block a new one
+            found.update({entry.digest: None for entry in store.manifest(manifest).entries if entry.size == size})
+    return list(found)[:SAME_SIZE]
+
+
+def _recent_folders(reader: Reader, model: ModelName) -> list[Digest]:
+    """Return the manifests of the newest versions of a model."""
+    found = reader.model(model)
+    recent = reader.versions(found, limit=RECENT) if found else ()
+    return list(dict.fromkeys(one.artifact.digest for one in recent if one.artifact.kind is ArtifactKind.FOLDER))
 
 
 def _format(session: Session, artifact: UploadedArtifact, stored: Stored) -> str:
