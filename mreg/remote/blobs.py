@@ -29,8 +29,6 @@ from mreg.domain.text import shell_word
 from mreg.errors import BadInput, Conflict, MregError, NotAllowed, NotFound, Unavailable
 from mreg.remote.problems import NO_ROUTE, unexpected_answer
 from mreg.remote.references import model_path, version_path
-from mreg.results.uploads import StagedUpload as State
-from mreg.wire import decode
 from mreg.wire.batches import encode_batch, encode_digests
 from mreg.wire.errors import OPERATOR
 from mreg.wire.protocol import DIRECT_BYTES
@@ -178,14 +176,14 @@ class HttpBlobs(BlobBackend):
             self._takes_staged = False  # an older server
             return None
         try:
-            state = decode(State, opened.result)
-        except BadInput as error:
-            raise unexpected_answer(200, self.url, error.message) from error
-        if state.hash_first:
+            offset, hash_first = opened.result["offset"], opened.result["hash_first"]
+        except (TypeError, KeyError):
+            raise unexpected_answer(200, self.url, "it is not an upload") from None
+        if hash_first:
             return None
-        if not 0 <= state.offset <= size:
+        if not isinstance(offset, int) or not 0 <= offset <= size:
             raise unexpected_answer(200, self.url, "its offset is invalid")
-        return _StagedUpload(self, self._connection, path, size, state.offset)
+        return _StagedUpload(self, self._connection, path, size, offset)
 
     def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
         """See `mreg.artifacts.backend.SupportsContinuing`."""

@@ -17,7 +17,6 @@ from mreg.results.uploads import StagedUpload
 from mreg.server import schemas
 from mreg.server.blobs import (
     BYTES_BODY,
-    Blob,
     UploadLength,
     UploadOffset,
     check_upload_size,
@@ -40,6 +39,12 @@ class StagedFile(Body):
     """A file that is uploaded."""
 
     size: int = Field(ge=1, le=SIZE_LIMIT, description="size in bytes", examples=[93374])
+
+
+class ArrivedFile(StagedFile):
+    """A file of which all bytes have arrived."""
+
+    digest: str = Field(examples=[f"sha256:{'0' * 64}"])
 
 
 UploadId = Annotated[
@@ -97,7 +102,7 @@ async def continue_staged(
 
 
 @router.post("/models/{model}/uploads/{upload}/finish", responses=responses(schemas.UploadState))
-def finish_staged(model: Model, upload: UploadId, body: Blob, registry: RegistryOf) -> JSONResponse:
+def finish_staged(model: Model, upload: UploadId, body: ArrivedFile, registry: RegistryOf) -> JSONResponse:
     """Name the digest of an upload of which all bytes have arrived; afterwards, it is a blob like any other.
 
     For 24 hours, the caller can create versions of the model that have the blob. Bytes with another digest are refused
