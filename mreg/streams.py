@@ -164,21 +164,59 @@ def say(text: str, *, end: str = "\n", commands: bool = False) -> None:
         sys.stderr.flush()
 
 
-def wrapped(text: str) -> str:
-    """Return a text for standard error, broken at spaces if that is a terminal; long words stay whole."""
+def wrapped(text: str, *, commands: str = "(?!)", indent: str = "") -> str:
+    """Return a text for standard error, broken at spaces if that is a terminal; long words stay whole.
+
+    Args:
+        commands: Pattern of the commands that stay whole (default: none). One that is longer than a line is continued
+            with backslashes, so that it can be pasted.
+        indent: Spaces before each line.
+    """
+    width = _width()
+    return "\n".join(part for line in text.split("\n") for part in _broken(line, width, commands, indent))
+
+
+def _width() -> int:
+    """Return the width at which a text for standard error is broken; 0 if it is not."""
     if not is_terminal("stderr"):
-        return text
+        return 0
     columns = os.environ.get("COLUMNS", "")
     try:
         width = int(columns) if columns.isdecimal() and len(columns) < 6 else os.get_terminal_size(2).columns
     except OSError:
-        return text
-    if len(text) <= width or width < NARROWEST:
-        return text
-    from textwrap import wrap
+        return 0
+    return width if width >= NARROWEST else 0
 
-    lines = (wrap(line, width, break_long_words=False, break_on_hyphens=False) for line in text.split("\n"))
-    return "\n".join("\n".join(line) for line in lines)
+
+def _broken(line: str, width: int, commands: str, indent: str) -> list[str]:
+    text = line.lstrip(" ")
+    indent += " " * (len(line) - len(text))
+    if len(indent) + len(text) <= width or not width:
+        return [indent + text]
+    lines: list[str] = []
+    for found in re.finditer(rf"(\s*)(?:({commands}\S*)|\S+)", text):
+        gap, command, word = found[1], found[2], found[0].strip()
+        if lines and len(lines[-1]) + len(gap) + len(word) <= width:
+            lines[-1] += gap + word
+        else:
+            lines += _continued(word, width, indent) if command else [indent + word]
+    return lines
+
+
+def _continued(command: str, width: int, indent: str) -> list[str]:
+    """Return the lines of a command, each but the last with a backslash at its end."""
+    words = re.findall(r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"])+", command)
+    if os.name == "nt" or " ".join(words) != command:
+        return [indent + command]
+    lines = [indent + words[0]]
+    for place, word in enumerate(words[1:], 2):
+        room = width - (2 if place < len(words) else 0)
+        if len(lines[-1]) + 1 + len(word) <= room:
+            lines[-1] += f" {word}"
+        else:
+            lines[-1] += " \\"
+            lines.append(f"{indent}  {word}")
+    return lines
 
 
 def try_to_say(text: str, *, end: str = "\n") -> None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 from mreg.testing.registry import USERS
 from tests.conftest import ROOT
+from tests.forking import Process, start_mreg
 
 if TYPE_CHECKING:
     from mreg.registry.remote import RemoteRegistry
@@ -31,13 +32,13 @@ class Serving:
     url: str
     secrets: Mapping[str, str]
     variables: Mapping[str, str]
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     words: tuple[str, ...] = ()
 
     @property
     def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
+        return urlsplit(self.url).port or 0
 
     def kill(self) -> None:
         """Kill the server with SIGKILL."""
@@ -104,16 +105,18 @@ def clients(served: Serving, url: str = "") -> Iterator[OpenClient]:
         yield open_client
 
 
-def _start(
-    folder: Path, variables: Mapping[str, str], port: str, words: tuple[str, ...]
-) -> tuple[subprocess.Popen[bytes], str]:
+def _start(folder: Path, variables: Mapping[str, str], port: str, words: tuple[str, ...]) -> tuple[Process, str]:
     environment = {**os.environ, **variables, "HOME": str(folder), "USERPROFILE": str(folder), "PYTHONPATH": str(ROOT)}
     log = folder / "log"
     with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mreg", "serve", "--port", port, "--token-file", str(folder / "tokens"), *words],
+        process = start_mreg(
+            "serve",
+            "--port",
+            port,
+            "--token-file",
+            str(folder / "tokens"),
+            *words,
             stdout=stream,
-            stderr=stream,
             env=environment,
             cwd=folder,
         )

@@ -160,12 +160,18 @@ class ContinuedUpload(abc.ABC):
     start: int
 
     @abc.abstractmethod
-    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],
+    ) -> bool:
         """Send the missing bytes, and make the blob durable under its key; return whether this call created it.
 
         Args:
             chunks: Returns an iterator over the bytes from an offset; called again after a failed connection.
             advance: Called with the number of further bytes that have arrived; negative if the store lost some.
+            verified: Called with the number of bytes that the receiver has verified, if it reads all again at the end.
 
         Raises:
             BadInput: The bytes do not have the digest of the key.
@@ -506,8 +512,11 @@ class DirectUpload(abc.ABC):
         """
 
     @abc.abstractmethod
-    def move(self, key: str, size: int) -> None:
+    def move(self, key: str, size: int, progress: Callable[[int], None]) -> None:
         """Copy the joined bytes to the key of a blob, durably; an existing blob of this size is kept.
+
+        Args:
+            progress: Called with the number of bytes that are copied.
 
         Raises:
             NotFound: They were moved or discarded.
@@ -522,8 +531,11 @@ class DirectUpload(abc.ABC):
 class SupportsDirectUploads(Protocol):
     """A backend to which clients of a server can upload large blobs by presigned URLs."""
 
-    def takes_direct(self) -> bool:
-        """Return whether a presigned URL permits nothing but its part, whatever the client adds to the request."""
+    def direct_refusal(self) -> str:
+        """Return why the store takes no direct uploads; empty if it does.
+
+        It does if a presigned URL permits nothing but its part, whatever the client adds to the request.
+        """
 
     def find_direct(self, name: str) -> DirectUpload | None:
         """Return the unfinished upload of a name; None if there is none.
@@ -536,7 +548,10 @@ class SupportsDirectUploads(Protocol):
         """Begin an upload; another one of the same name that begins at the same time is independent of it."""
 
     def direct_uploads(self, beginning: str) -> Iterator[Unfinished]:
-        """Yield the unfinished uploads whose names begin with a text, with the times at which they began."""
+        """Yield the unfinished uploads whose names begin with a text: the sizes of their blobs, and when they began."""
+
+    def last_part(self, unfinished: Unfinished) -> datetime:
+        """Return when the last part of an upload arrived, or when it began."""
 
     def discard(self, unfinished: Unfinished) -> None:
         """See `BlobBackend.discard`."""

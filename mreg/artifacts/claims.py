@@ -40,10 +40,12 @@ class Uploader:
 
     Attributes:
         caller: Identity of the caller, which a token with the same name does not share.
+        counts_as: Identity with whose limits the unfinished uploads count (default: the caller).
     """
 
     caller: str
     model: ModelName
+    counts_as: str = ""
 
     def unfinished(self, upload: str, number: int) -> str:
         """Return the name of an unfinished upload, of which several can be in progress.
@@ -56,17 +58,18 @@ class Uploader:
 
     @property
     def beginning(self) -> str:
-        """Beginning of the names of the caller's unfinished uploads of all models."""
-        return _named(self.caller)[:8]
+        """Beginning of the names of the unfinished uploads that count together."""
+        return _named(self.counts_as or self.caller)[:8]
 
     def direct(self, digest: Digest, size: int) -> str:
         """Return the name of the direct upload of a blob."""
-        return f"{self.direct_beginning}{_named(self.model.value)}/{digest.value}-{size}"
+        own = _named("\0".join((self.caller, self.model.value)))
+        return f"{self.direct_beginning}{own}/{digest.value}-{size}"
 
     @property
     def direct_beginning(self) -> str:
-        """Beginning of the names of the caller's direct uploads of all models."""
-        return f"{_named(self.caller)}/"
+        """Beginning of the names of the direct uploads that count together."""
+        return f"{_named(self.counts_as or self.caller)}/"
 
     @property
     def prefix(self) -> str:

@@ -15,37 +15,65 @@ from datetime import datetime
 from mreg.artifacts.backend import DirectUpload, SupportsDirectUploads
 from mreg.artifacts.claims import VALID, Uploader
 from mreg.artifacts.hashing import check_received, stream_chunks
-from mreg.artifacts.partial_upload import CALLER_LIMIT
 from mreg.artifacts.parts import part_bytes
 from mreg.domain.digest import Digest, blob_key
-from mreg.domain.text import counted
-from mreg.errors import BadInput, MregError
+from mreg.domain.text import counted, size_text
+from mreg.errors import BadInput, Conflict, MregError
+
+CALLER_LIMIT = 100
+"""Maximum number of unfinished uploads of a caller."""
 
 URLS = 64
 """Maximum number of parts whose URLs are given at once, so that they are used before they expire."""
 
 
-def begin(backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int, now: datetime) -> DirectUpload:
+def begin(
+    backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int, now: datetime, *, announced: int
+) -> DirectUpload:
     """Return the unfinished upload of a blob by a caller, or begin one.
 
-    For a new one, expired uploads of the caller are removed, and the oldest above `CALLER_LIMIT`.
+    For a new one, expired uploads of the caller are removed.
+
+    Args:
+        announced: Maximum total size of the blobs whose uploads the caller has not finished.
+
+    Raises:
+        Conflict: The caller has too many unfinished uploads.
     """
     name = uploader.direct(digest, size)
     found = backend.find_direct(name)
     if found is not None:
         return found
-    own = sorted(backend.direct_uploads(uploader.direct_beginning), key=lambda one: one.modified)
-    kept = {one.name for one in own[-CALLER_LIMIT + 1 :] if one.modified >= now - VALID}
-    for one in own:
-        if one.name not in kept:
-            backend.discard(one)
-    return backend.begin_direct(name)
+    remove_expired(backend, now, uploader.direct_beginning)
+    made = backend.begin_direct(name)
+    # Counted afterwards, so that requests at the same time cannot exceed the limit.
+    sizes = [one.size for one in backend.direct_uploads(uploader.direct_beginning)]
+    if len(sizes) > CALLER_LIMIT or sum(sizes) > announced:
+        made.discard()
+        raise Conflict(
+            f"this client has {counted(len(sizes) - 1, 'unfinished direct upload')} of {size_text(sum(sizes) - size)}, "
+            f"and can have at most {CALLER_LIMIT} of {size_text(announced)} together",
+            hint="upload the blob to the server, or repeat interrupted pushes to finish theirs; other uploads are "
+            "removed 24 hours after their last part arrived",
+        )
+    return made
 
 
-def remove_expired(backend: SupportsDirectUploads, now: datetime) -> None:
-    """Remove the uploads of all callers that began so long ago that no claim of that time is valid."""
-    for one in backend.direct_uploads(""):
-        if one.modified < now - VALID:
+def discard(backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int) -> None:
+    """Remove the unfinished upload of a blob by a caller, if there is one."""
+    found = backend.find_direct(uploader.direct(digest, size))
+    if found is not None:
+        found.discard()
+
+
+def remove_expired(backend: SupportsDirectUploads, now: datetime, beginning: str = "") -> None:
+    """Remove the uploads whose last part arrived so long ago that no claim of that time is valid.
+
+    Args:
+        beginning: Beginning of the names of the uploads (default: those of all callers).
+    """
+    for one in backend.direct_uploads(beginning):
+        if one.modified < now - VALID and backend.last_part(one) < now - VALID:
             with suppress(MregError):
                 backend.discard(one)
 
@@ -88,11 +116,11 @@ def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[
             for chunk in stream_chunks(stream):
                 received.update(chunk)
                 count += len(chunk)
-                progress(min(count, size), size)
+                progress(min(count, size), 2 * size)
         if count != size:
             raise BadInput(f"the upload of {digest} has another size: expected {size} bytes, got {count}")
         check_received(digest, Digest.sha256(received.hexdigest()))
     except BadInput:
         upload.discard()
         raise
-    upload.move(blob_key(digest), size)
+    upload.move(blob_key(digest), size, lambda copied: progress(size + copied, 2 * size))

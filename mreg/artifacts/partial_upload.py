@@ -23,7 +23,10 @@ AT_ONCE = 4
 """Maximum number of uploads of one blob by one caller that can be continued; others end with their request."""
 
 CALLER_LIMIT = 100
-"""Maximum number of unfinished uploads that are kept for a caller; the oldest one makes room for a new one."""
+"""Maximum number of unfinished uploads that are kept for a caller; the oldest one makes room for a new one.
+
+Those of the tokens that a limited client created count together with its own.
+"""
 
 _STATES_LIMIT = 256
 

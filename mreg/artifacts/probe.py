@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import BytesIO
 
-from mreg.artifacts.backend import BlobBackend, Part, SupportsParts, SupportsStreams
+from mreg.artifacts.backend import BlobBackend, Part, SupportsDirectUploads, SupportsParts, SupportsStreams
 from mreg.artifacts.hashing import damaged, digest_of
 from mreg.domain.digest import blob_key
 from mreg.errors import MregError
@@ -53,28 +53,6 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
             )
         return ""
 
-    def write_parts(uploads: SupportsParts) -> str:
-        body = os.urandom(64) * (PART_BYTES // 64)
-        large = digest_of(body)
-        upload = uploads.parts(blob_key(large))
-        part = Part(1, 0, len(body), large)
-        try:
-            upload.put(part, BytesIO(body))
-            resumes = uploads.parts(blob_key(large)).has(part, BytesIO(body))
-            upload.complete([part])
-        finally:
-            backend.delete(blob_key(large))
-        return "" if resumes else "it does not list uploaded parts: an interrupted push starts again"
-
-    def write_stream(streams: SupportsStreams) -> str:
-        body = os.urandom(64) * (PART_BYTES // 64)
-        large = blob_key(digest_of(body))
-        try:
-            streams.put_stream(large, len(body), lambda: iter([body]))
-        finally:
-            backend.delete(large)
-        return "it does not resume uploads: an interrupted push of a large file starts again"
-
     def remove() -> str:
         backend.delete(written.pop())
         return ""
@@ -88,12 +66,47 @@ def probing(backend: BlobBackend) -> Iterator[Step]:
             yield f"check uploads ({how})", lambda: lacks
         yield "read it back", read
         yield "refuse to overwrite", write_again
-        if isinstance(backend, SupportsParts):
-            yield "send a large file in parts", partial(write_parts, backend)
-        elif isinstance(backend, SupportsStreams):
-            yield "send a large file in blocks", partial(write_stream, backend)
+        yield from _steps_of_large_files(backend)
         yield "remove the probe", remove
     finally:
         with contextlib.suppress(MregError):
             for written_key in written:
                 backend.delete(written_key)
+
+
+def _steps_of_large_files(backend: BlobBackend) -> Iterator[Step]:
+    if isinstance(backend, SupportsParts):
+        yield "send a large file in parts", partial(_write_parts, backend, backend.delete)
+    elif isinstance(backend, SupportsStreams):
+        yield "send a large file in blocks", partial(_write_stream, backend, backend.delete)
+    if isinstance(backend, SupportsDirectUploads):
+        yield "take direct uploads", partial(_look_at_direct, backend)
+
+
+def _write_parts(backend: SupportsParts, delete: Callable[[str], None]) -> str:
+    body = os.urandom(64) * (PART_BYTES // 64)
+    large = digest_of(body)
+    upload = backend.parts(blob_key(large))
+    part = Part(1, 0, len(body), large)
+    try:
+        upload.put(part, BytesIO(body))
+        resumes = backend.parts(blob_key(large)).has(part, BytesIO(body))
+        upload.complete([part])
+    finally:
+        delete(blob_key(large))
+    return "" if resumes else "it does not list uploaded parts: an interrupted push starts again"
+
+
+def _write_stream(backend: SupportsStreams, delete: Callable[[str], None]) -> str:
+    body = os.urandom(64) * (PART_BYTES // 64)
+    large = blob_key(digest_of(body))
+    try:
+        backend.put_stream(large, len(body), lambda: iter([body]))
+    finally:
+        delete(large)
+    return "it does not resume uploads: an interrupted push of a large file starts again"
+
+
+def _look_at_direct(backend: SupportsDirectUploads) -> str:
+    why = backend.direct_refusal()
+    return why and f"{why}: uploads to mreg serve --direct go through the server"

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from mreg.artifacts.backend import BlobParts, DirectUpload, Part, Unfinished
@@ -223,9 +224,13 @@ class S3Backend(ObjectBackend):
         yield from unfinished(self._bucket)
         yield from super().unfinished()
 
-    def takes_direct(self) -> bool:
+    def direct_refusal(self) -> str:
         """See `mreg.artifacts.backend.SupportsDirectUploads`."""
-        return self._bucket.strict
+        try:
+            strict = self._bucket.strict
+        except MregError as error:
+            return f"the store did not answer a probe, which is repeated with the next upload: {error.message}"
+        return "" if strict else "the store accepts headers that are not signed"
 
     def find_direct(self, name: str) -> DirectUpload | None:
         """See `mreg.artifacts.backend.SupportsDirectUploads`."""
@@ -244,6 +249,12 @@ class S3Backend(ObjectBackend):
         from mreg.artifacts.s3_direct import begun
 
         return begun(self._bucket, beginning)
+
+    def last_part(self, unfinished: Unfinished) -> datetime:
+        """See `mreg.artifacts.backend.SupportsDirectUploads`."""
+        from mreg.artifacts.s3_direct import arrived
+
+        return arrived(self._bucket, unfinished.name)[1] or unfinished.modified
 
     def discard(self, unfinished: Unfinished) -> None:
         from mreg.artifacts.s3_direct import discard, is_direct

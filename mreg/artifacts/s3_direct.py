@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -40,7 +40,7 @@ COPY_BYTES = 256 << 20
 COPIES_AT_ONCE = 4
 """A larger object is copied in parts of that size, since one request can copy at most 5 GiB, and has a timeout."""
 
-_BEGUN = re.compile(r"(direct/[0-9a-f]{32}/[0-9a-f]{32}/[0-9a-f]{64}-(?:0|[1-9][0-9]{0,18})/[0-9a-f]{32})(\.bytes)?")
+_BEGUN = re.compile(r"(direct/[0-9a-f]{32}/[0-9a-f]{32}/[0-9a-f]{64}-(0|[1-9][0-9]{0,18})/[0-9a-f]{32})(\.bytes)?")
 
 
 def is_direct(key: str) -> bool:
@@ -50,7 +50,12 @@ def is_direct(key: str) -> bool:
 
 @dataclass(slots=True)
 class _Found:
-    """The objects of an upload."""
+    """The objects of an upload.
+
+    Attributes:
+        size: Size of the blob.
+        modified: When the last of them was written.
+    """
 
     size: int
     modified: datetime
@@ -64,13 +69,9 @@ def _uploads(bucket: Bucket, prefix: str) -> dict[str, _Found]:
         match = _BEGUN.fullmatch(key)
         if match is None:
             continue
-        size, joined = (head.size, True) if match[2] else (0, False)
-        known = found.get(match[1])
-        if known is None:
-            found[match[1]] = _Found(size, head.modified, joined)
-        else:
-            known.size, known.joined = known.size + size, known.joined or joined
-            known.modified = max(known.modified, head.modified)
+        joined = match[3] is not None
+        known = found.setdefault(match[1], _Found(int(match[2]), head.modified, joined))
+        known.joined, known.modified = known.joined or joined, max(known.modified, head.modified)
     return found
 
 
@@ -129,7 +130,7 @@ class S3Direct(DirectUpload):
             raise NotFound("the bytes of the upload were moved or discarded", kind="upload")
         return stream
 
-    def move(self, key: str, size: int) -> None:
+    def move(self, key: str, size: int, progress: Callable[[int], None]) -> None:
         found = self._bucket.stat(key)
         if found is not None and found.size == size:
             return
@@ -138,7 +139,7 @@ class S3Direct(DirectUpload):
             if size <= COPY_BYTES:
                 self._bucket.call("copy_object", expected=_is_gone, Key=self._bucket.key(key), CopySource=source)
             else:
-                _copy_in_parts(self._bucket, source, self._bucket.key(key), size)
+                _copy_in_parts(self._bucket, source, self._bucket.key(key), size, progress)
         except Failure as failure:
             raise NotFound("the bytes of the upload were moved or discarded", kind="upload") from failure
         found = self._bucket.stat(key)
@@ -177,7 +178,7 @@ def begin(bucket: Bucket, name: str) -> S3Direct:
 
 
 def begun(bucket: Bucket, beginning: str) -> Iterator[Unfinished]:
-    """Yield the uploads whose names begin with a text, with the times at which they began."""
+    """Yield the uploads whose names begin with a text: the sizes of their blobs, and when they began."""
     for key, found in _uploads(bucket, f"{ROOT}{beginning}").items():
         yield Unfinished(name=key, size=found.size, modified=found.modified)
 
@@ -185,17 +186,21 @@ def begun(bucket: Bucket, beginning: str) -> Iterator[Unfinished]:
 def unfinished(bucket: Bucket) -> Iterator[Unfinished]:
     """Yield all uploads, with the number of bytes and the time of the last part."""
     for key, found in _uploads(bucket, ROOT).items():
-        data = None if found.joined else bucket.fetch(key, largest=ID_LIMIT)
-        if data is None:
-            yield Unfinished(name=key, size=found.size, modified=found.modified)
-            continue
-        upload = S3Direct(bucket, key, data[0].decode("utf-8", "replace"), joined=False)
-        parts = (_listed(bucket, upload._parts) or {}).values()
-        yield Unfinished(
-            name=key,
-            size=sum(part["Size"] for part in parts),
-            modified=max([found.modified, *(part["LastModified"] for part in parts)]),
-        )
+        size, last = arrived(bucket, key)
+        yield Unfinished(name=key, size=size, modified=last or found.modified)
+
+
+def arrived(bucket: Bucket, key: str) -> tuple[int, datetime | None]:
+    """Return the number of bytes of an upload in the store, and when the last of them arrived."""
+    joined = bucket.stat(f"{key}{BYTES}")
+    if joined is not None:
+        return joined.size, joined.modified
+    data = bucket.fetch(key, largest=ID_LIMIT)
+    if data is None:
+        return 0, None
+    upload = S3Direct(bucket, key, data[0].decode("utf-8", "replace"), joined=False)
+    parts = (_listed(bucket, upload._parts) or {}).values()
+    return sum(part["Size"] for part in parts), max((part["LastModified"] for part in parts), default=None)
 
 
 def discard(bucket: Bucket, key: str) -> None:
@@ -213,7 +218,9 @@ def discard(bucket: Bucket, key: str) -> None:
     bucket.delete(key)
 
 
-def _copy_in_parts(bucket: Bucket, source: Mapping[str, str], target: str, size: int) -> None:
+def _copy_in_parts(
+    bucket: Bucket, source: Mapping[str, str], target: str, size: int, progress: Callable[[int], None]
+) -> None:
     """Copy a large object within the bucket.
 
     Raises:
@@ -235,7 +242,11 @@ def _copy_in_parts(bucket: Bucket, source: Mapping[str, str], target: str, size:
         return {"PartNumber": number, "ETag": answer["CopyPartResult"]["ETag"]}
 
     try:
-        parts = list(in_order(copy, range(1, -(-size // COPY_BYTES) + 1), at_once=COPIES_AT_ONCE))
+        parts = []
+        with closing(in_order(copy, range(1, -(-size // COPY_BYTES) + 1), at_once=COPIES_AT_ONCE)) as copied:
+            for part in copied:
+                parts.append(part)
+                progress(min(len(parts) * COPY_BYTES, size))
         bucket.call("complete_multipart_upload", Key=target, UploadId=upload, MultipartUpload={"Parts": parts})
     except BaseException:
         with suppress(Failure, MregError):

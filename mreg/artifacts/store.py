@@ -244,6 +244,11 @@ class ArtifactStore:
         """The uploads by presigned URLs, None if the store has none; see `mreg.artifacts.direct_upload`."""
         return self._backend if isinstance(self._backend, SupportsDirectUploads) else None
 
+    def direct_refusal(self) -> str:
+        """Return why clients of a server cannot upload to the store by presigned URLs; empty if they can."""
+        uploads = self.direct_uploads
+        return "only S3 stores have presigned URLs for parts" if uploads is None else uploads.direct_refusal()
+
     def format_of(self, digest: Digest, size: int, name: str) -> str:
         """Return the detected format of a blob, or ``unknown``; of a large blob in a bucket, by the name alone.
 

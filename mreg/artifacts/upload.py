@@ -18,7 +18,7 @@ from mreg.artifacts.backend import (
     WrongBytes,
 )
 from mreg.artifacts.hashing import Hashing, damaged, digest_of
-from mreg.artifacts.progress import Progress, progress_callback
+from mreg.artifacts.progress import Progress, PushProgress
 from mreg.artifacts.source import SourceFile, changed, fingerprint, read_chunks, read_samples, source_file
 from mreg.artifacts.source_folder import SourceFolder, reasons, source_folder
 from mreg.domain.digest import Digest, blob_key
@@ -78,6 +78,7 @@ class Upload:
         self._backend = backend
         self._known = known
         self._progress = progress
+        self._shown = PushProgress(None, 0)
 
     def put(self, path: str, folder: SourceFolder | None = None) -> Stored:
         """Store the file or folder durably, the blobs before the manifest."""
@@ -86,7 +87,8 @@ class Upload:
         file = source_file(path)
         if file.size == 0:
             raise _empty(path, "it has 0 bytes")
-        put = self._put_file(file, progress_callback(self._progress, file.size))
+        self._shown = PushProgress(self._progress, file.size)
+        put = self._put_file(file, self._shown.advance)
         return Stored(
             kind=ArtifactKind.FILE,
             digest=put.digest,
@@ -201,7 +203,11 @@ class Upload:
             advance(-file.size)
         advance(upload.start)
         try:
-            new = upload.send(lambda start: read_chunks(file, start=start), advance)
+            new = upload.send(
+                lambda start: read_chunks(file, start=start),
+                advance,
+                lambda done: self._shown.verify(digest, done, file.size),
+            )
         except BadInput:
             if self._hash(file, lambda _count: None) != digest:  # also if its times are as before
                 raise changed(file.name) from None
@@ -255,8 +261,8 @@ class Upload:
         check_together(names)
         if sum(len(name.encode()) + ENTRY_BYTES for name in names) > BYTES_LIMIT:
             raise BadInput(f"the file names in {quoted(path)} are too long in total", hint="push an archive of it")
-        advance = progress_callback(self._progress, size)
-        digests, new_files, kept_bytes = self._put_files(files, advance)
+        self._shown = PushProgress(self._progress, size)
+        digests, new_files, kept_bytes = self._put_files(files, self._shown.advance)
         folder.check_unchanged()
         manifest = Manifest(
             tuple(ManifestEntry(file.name, file.size, digests[file.name], file.executable) for file in files),

@@ -14,7 +14,7 @@ from mreg.domain.digest import Digest
 from mreg.errors import MregError
 from mreg.stores.bucket import Bucket
 from mreg.stores.failures import refused
-from mreg.stores.probing import MARKED, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
+from mreg.stores.probing import MARKED, PROBES, ConditionalWritesUnsupported, is_probe, left_probes, probes_of
 
 
 class BucketDatabase(ObjectDatabase):
@@ -99,12 +99,17 @@ class BucketObject(VersionedObject):
         return self._bucket.clock()
 
     def abandoned(self) -> Iterator[Abandoned]:
-        for key, found in left_probes(self._bucket, probes_of(self._key)):
-            yield Abandoned(name=key, size=found.size, modified=found.modified)
+        for start in self._probes():
+            for key, found in left_probes(self._bucket, start):
+                yield Abandoned(name=key, size=found.size, modified=found.modified)
 
     def discard(self, abandoned: Abandoned) -> None:
-        if is_probe(abandoned.name, probes_of(self._key)):
+        if any(is_probe(abandoned.name, start) for start in self._probes()):
             self._bucket.delete(abandoned.name)
+
+    def _probes(self) -> tuple[str, str]:
+        """Return the prefixes of the probes of its conditional writes, and of how the store verifies uploads."""
+        return probes_of(self._key), PROBES
 
 
 def _digest(data: bytes) -> Digest:

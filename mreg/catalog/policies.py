@@ -78,7 +78,8 @@ class PolicyWriter(Policies):
             OutsideScope: The default policy concerns models outside the scope of the writer.
         """
         if model is None:
-            self._writer.scope.check_unlimited("change the default policy")
+            change = "mreg policy apply FILE --model NAME" if policy is not None else "mreg policy remove --model NAME"
+            self._writer.scope.check_unlimited("change the default policy", change)
         if policy is not None:
             policy = parse_policy(policy_document(policy))
         before = self.stored(model)

@@ -143,6 +143,11 @@ class Reader:
         row = self.connection.one("versions.was_in_stage", model_id=model.model_id, version=version, stage=stage.value)
         return row is not None
 
+    def ever_in_stage(self, model: RegisteredModel, stage: ModelStage) -> frozenset[int]:
+        """Return the versions that ever entered a stage, including deleted ones."""
+        rows = self.connection.all("versions.stage_history", model_id=model.model_id, stage=stage.value)
+        return frozenset(map(version_number, rows))
+
     def find(self, model: RegisteredModel, selector: Selector) -> ModelVersion | None:
         """Return the version that a selector picks, or None.
 

@@ -18,6 +18,7 @@ from mreg.results.tokens import (
     TokenInfo,
     check_token_name,
     create_command,
+    is_below,
     patterns_text,
     scope_of,
 )
@@ -54,6 +55,39 @@ class Tokens:
         """Return the token with a name that is not revoked, otherwise the last revoked one; None if there is none."""
         row = self._connection.one("tokens.by_name", name=name)
         return None if row is None else _info(row)
+
+    def root(self, token: TokenInfo) -> str:
+        """Return the name of the first of the tokens that created each other, each below its own name.
+
+        It is empty for a token that was not created in this way.
+        """
+        root = ""
+        while is_below(token.created_by, token.name):
+            root = token.created_by  # which is shorter
+            creator = self.named(root)
+            if creator is None:
+                break
+            token = creator
+        return root
+
+    def created_with(self, name: str, now: datetime) -> tuple[TokenInfo, ...]:
+        """Return the valid tokens that were created under a name, directly or through other tokens, oldest first."""
+        usable = self.usable()
+        creators: dict[str, str] = {token.name: token.created_by for token in usable}
+
+        def creator_of(name: str) -> str:
+            if name not in creators:
+                token = self.named(name)  # revoked, or of a user without a token
+                creators[name] = "" if token is None else token.created_by
+            return creators[name]
+
+        def is_created(token: TokenInfo) -> bool:
+            chain = [token.name]
+            while (creator := creator_of(chain[-1])) not in ("", name, *chain):
+                chain.append(creator)
+            return creator == name
+
+        return tuple(one for one in usable if one.name != name and not one.is_expired(now) and is_created(one))
 
     def any(self) -> bool:
         """Return whether the catalog has a token, be it expired or revoked."""

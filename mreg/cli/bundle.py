@@ -8,7 +8,7 @@ import typer
 
 from mreg.cli.completion import complete_model, complete_words
 from mreg.cli.invocation import invocation_of
-from mreg.cli.references import reference
+from mreg.cli.references import reference_of_bundle
 from mreg.domain.text import counted, shell_word
 from mreg.errors import BadInput
 
@@ -57,7 +57,7 @@ def export(
             contents = inspect_bundle(inspect, progress)
         run.output.result(contents)
         return
-    wanted = reference(run, words)
+    wanted = reference_of_bundle(run, words)
     if destination == "-":
         raise BadInput("a bundle is not written to standard output", hint=f"mreg export {wanted} -o FILE")
     with run.output.progress("export") as progress:

@@ -14,7 +14,7 @@ import typer
 from mreg import errors, streams
 from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
-from mreg.domain.text import printable, quoted, shell_word
+from mreg.domain.text import COMMAND, printable, quoted, shell_word
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -164,8 +164,8 @@ def _say(message: str, hint: str, code: str, invocation: Invocation, details: di
         return
     # If standard error is closed or full, the exit code still reports the error.
     start = "" if code == Cancelled.code else "error: "
-    # A hint can be a command to paste, so it is not wrapped.
-    streams.try_to_say(streams.wrapped(f"{start}{message}") + "".join(f"\n  {line}" for line in hint.splitlines()))
+    lines = (streams.wrapped(line, commands=COMMAND, indent="  ") for line in hint.splitlines())
+    streams.try_to_say("\n".join((streams.wrapped(f"{start}{message}"), *lines)))
 
 
 def _usage(error: Any, words: Sequence[str]) -> tuple[str, str]:

@@ -80,7 +80,7 @@ def login(
     identity = _identify(run, address, token)
     source, reason = keep_token(address, identity.name, token)
     if reason:
-        run.output.note(f"{reason}; the token is saved in a file instead")
+        run.output.note(reason)
     _tell_next_steps(run, address)
     run.output.result(_made(address, identity, source))
 
@@ -126,19 +126,19 @@ def _tell_next_steps(run: Invocation, address: Address) -> None:
         return
     if _has_origin(profile, address):
         return
-    url, origins = str(address), profile.origins
+    url = str(address)
     run.output.steps(
-        f"commands still use {profile.server or f'the profile {profile.name}'} here; to use this server in this shell:",
+        f"commands still use {profile.server or _registry_of(profile)} here; to use this server in this shell:",
         for_this_shell(url, os.environ),
     )
-    if not _is_of_the_place(origins.get("server") or origins["catalog"], origins["name"]):
+    by_name = profile.origins["name"]
+    if not (profile.overridden_by or by_name.startswith("MREG_") or f"{PROJECT_FILE}, line" in by_name):
         file = read_profiles(config_file(run.config, os.environ), required=False)
         run.output.steps("or by default:", by_default(url, file, os.environ))
 
 
-def _is_of_the_place(origin: str, of_name: str) -> bool:
-    """Return whether a variable or a project file decides which registry is used, so that a default has no effect."""
-    return any(word.startswith("MREG_") or f"{PROJECT_FILE}, line" in word for word in (origin, of_name))
+def _registry_of(profile: Profile) -> str:
+    return f"the catalog of {profile.overridden_by}" if profile.overridden_by else f"the profile {profile.name}"
 
 
 def _server(run: Invocation, command: str) -> Address:
@@ -152,7 +152,7 @@ def _server(run: Invocation, command: str) -> Address:
     """
     profile = run.load_profile()
     if not profile.server:
-        raise BadInput(f"the profile {profile.name} has no server", hint=f"name it: {command}")
+        raise BadInput(f"{profile.chooser} names no server", hint=f"name it: {command}")
     return Address.parse(profile.server)
 
 
@@ -280,7 +280,7 @@ def whoami(ctx: typer.Context) -> None:
     if not isinstance(registry, RemoteRegistry):
         lines = for_saved_servers(os.environ) or ("log in to a server: mreg login https://HOST",)
         raise BadInput(
-            f"the profile {profile.name} has no server",
+            f"{profile.chooser} names no server",
             hint="\n".join(
                 (
                     *lines,

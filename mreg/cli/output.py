@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mreg import streams
-from mreg.domain.text import Caution, printable
+from mreg.domain.text import COMMAND, COMMAND_IN_TEXT, Caution, printable
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -95,13 +95,13 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Write a warning to standard error, with ``--quiet``, too."""
-        streams.say(streams.wrapped(printable(text)))
+        streams.say(_wrapped_note(text))
 
     def steps(self, text: str, commands: Sequence[str]) -> None:
-        """Write a note with commands to paste, which are not wrapped; nothing if quiet."""
+        """Write a note with commands to paste; nothing if quiet."""
         if not self.quiet:
-            lines = "".join(f"\n  {printable(command)}" for command in commands)
-            streams.say(streams.wrapped(printable(text)) + lines)
+            lines = (streams.wrapped(printable(command), commands=COMMAND, indent="  ") for command in commands)
+            streams.say("\n".join((_wrapped_note(text), *lines)))
 
     def confirm(self, question: str, *, yes: bool, flag: str = "--yes") -> None:
         """Ask the user to confirm, unless ``yes`` is set.
@@ -140,9 +140,13 @@ class Output:
             label, items, again, quiet=self.quiet, terminal=streams.is_terminal("stderr") and _has_cursor()
         )
         try:
-            yield bar.update
+            yield bar
         finally:
             bar.close()
+
+
+def _wrapped_note(text: str) -> str:
+    return streams.wrapped(printable(text), commands=COMMAND_IN_TEXT)
 
 
 def _has_cursor() -> bool:

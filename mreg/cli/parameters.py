@@ -29,7 +29,7 @@ class Command(TyperCommand):
         if rest and not ctx.resilient_parsing:
             from mreg.cli.suggestions import unexpected_argument
 
-            raise unexpected_argument(ctx, rest[0])
+            raise unexpected_argument(ctx, rest)
         return rest
 
     def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -37,9 +38,12 @@ def list_profiles(ctx: typer.Context) -> None:
     from mreg.profile.load import list_profiles as entries
 
     run = invocation_of(ctx)
-    run.output.result(
-        entries(profile=run.profile, config=run.config, trust_project=run.trust_project, notice=run.notice)
-    )
+    listed = entries(profile=run.profile, config=run.config, trust_project=run.trust_project, notice=run.notice)
+    with suppress(MregError):  # an invalid profile is listed, too
+        active = run.load_profile()
+        if active.overridden_by:
+            run.output.note(f"{active.overridden_by} names the registry: {active.server or active.catalog} is used")
+    run.output.result(listed)
 
 
 def show_profile(

@@ -34,7 +34,11 @@ class ShownProgress:
         self.bar: Any = None
         self.task: Any = None
 
-    def update(self, done: int, total: int) -> None:
+    def name_pass(self, label: str) -> None:
+        """Set the label of the next pass."""
+        self.again = printable(label)
+
+    def __call__(self, done: int, total: int) -> None:
         """Show the bytes or items done and their total; if ``done`` decreases, another pass begins."""
         if self.quiet:
             return

@@ -10,8 +10,8 @@ from mreg import streams
 from mreg.cli.completion import complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Exclude, Include
-from mreg.cli.references import reference_and_destination
-from mreg.errors import BadInput
+from mreg.cli.references import reference_and_destination, swapped
+from mreg.errors import BadInput, NotFound
 
 
 def pull(
@@ -66,7 +66,11 @@ def pull(
       mreg pull churn@production m.pkl --force --if-changed && ./restart.sh
     """
     run = invocation_of(ctx)
-    reference, destination = reference_and_destination(run, words)
+    try:
+        reference, destination = reference_and_destination(run, words)
+    except BadInput as error:
+        error.hint = swapped(run, words) or error.hint
+        raise
     if to_stdout:
         if destination is not None:
             raise BadInput("--stdout and a destination exclude each other", hint="give one of them")
@@ -82,16 +86,20 @@ def pull(
             )
         run.registry.stream(reference, streams.raw_output(), include=include or (), exclude=exclude or ())
         return
-    with run.output.progress("pull") as progress:
-        pulled = run.registry.pull(
-            reference,
-            destination,
-            include=include or (),
-            exclude=exclude or (),
-            force=force,
-            dry_run=dry_run,
-            progress=progress,
-        )
+    try:
+        with run.output.progress("pull") as progress:
+            pulled = run.registry.pull(
+                reference,
+                destination,
+                include=include or (),
+                exclude=exclude or (),
+                force=force,
+                dry_run=dry_run,
+                progress=progress,
+            )
+    except NotFound as error:
+        error.hint = (error.details.get("kind") == "model" and swapped(run, words)) or error.hint
+        raise
     run.output.result(pulled)
     if if_changed and pulled.unchanged:
         from mreg.cli.failures import UNCHANGED

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef, selector_alone
 from mreg.domain.text import quoted, shell_word
-from mreg.errors import BadInput, NotFound
+from mreg.errors import BadInput, MregError, NotFound
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
@@ -34,9 +34,9 @@ def reference(run: Invocation, words: Sequence[str] | None) -> VersionRef:
     if len(words) == 1:
         return first
     if first.selector is not None:
-        raise _unexpected(run, words[1], f"{quoted(words[0])} names a version already")
+        raise _unexpected(run, words[1:], f"{quoted(words[0])} names a version already")
     if len(words) > 2:
-        raise _unexpected(run, words[2])
+        raise _unexpected(run, words[2:])
     return VersionRef(first.name, _selector(words[1]))
 
 
@@ -70,7 +70,7 @@ def two_references(run: Invocation, words: Sequence[str] | None) -> tuple[Versio
         return reference(run, words), None
     first = _first(run, words[0])
     if len(words) > 3 or (len(words) == 3 and first.selector is not None):
-        raise _unexpected(run, words[3 if len(words) > 3 else 2])
+        raise _unexpected(run, words[3 if len(words) > 3 else 2 :])
     if len(words) == 3:
         return VersionRef(first.name, _selector(words[1])), VersionRef(first.name, _selector(words[2]))
     selector = _plain_selector(words[1])
@@ -95,7 +95,7 @@ def reference_and_destination(run: Invocation, words: Sequence[str] | None) -> t
         return reference(run, words), None
     first = _first(run, words[0])
     if len(words) > 3 or (len(words) == 3 and first.selector is not None):
-        raise _unexpected(run, words[3 if len(words) > 3 else 2])
+        raise _unexpected(run, words[3 if len(words) > 3 else 2 :])
     if len(words) == 3:
         return VersionRef(first.name, _selector(words[1])), words[2]
     if first.selector is not None:
@@ -109,6 +109,32 @@ def reference_and_destination(run: Invocation, words: Sequence[str] | None) -> t
             hint=f"for the version: mreg pull {model}@{version}\nfor the destination: mreg pull {model} {path}",
         )
     return (first, words[1]) if selector is None else (VersionRef(first.name, selector), None)
+
+
+def swapped(run: Invocation, words: Sequence[str] | None) -> str:
+    """Return the command ``pull`` with its two words swapped if the second names a model; otherwise empty."""
+    if words is None or len(words) != 2:
+        return ""
+    try:
+        run.registry.model(VersionRef.parse(words[1]).name)
+    except MregError:
+        return ""
+    return f"the version comes first: {run.command_path} {shell_word(words[1])} {shell_word(words[0])}"
+
+
+def reference_of_bundle(run: Invocation, words: Sequence[str] | None) -> VersionRef:
+    """Return the reference in the words of ``export``, like `reference`.
+
+    Raises:
+        BadInput: The words are not a reference, or one of them is a file: it has a slash after a model, or ends in
+            ``.mreg``.
+    """
+    words = words or ()
+    if len(words) > 1:
+        files = [word for word in words if word.endswith(".mreg")] or [word for word in words[1:] if "/" in word]
+        if files:
+            raise _unexpected(run, files)
+    return reference(run, words)
 
 
 def reference_and_file(run: Invocation, words: Sequence[str] | None) -> tuple[VersionRef, str | None]:
@@ -125,7 +151,7 @@ def reference_and_file(run: Invocation, words: Sequence[str] | None) -> tuple[Ve
         return reference(run, words), None
     first = _first(run, words[0])
     if len(words) > 3 or (len(words) == 3 and first.selector is not None):
-        raise _unexpected(run, words[3 if len(words) > 3 else 2])
+        raise _unexpected(run, words[3 if len(words) > 3 else 2 :])
     if len(words) == 3:
         return VersionRef(first.name, _selector(words[1])), words[2].removeprefix("./")
     if first.selector is None:
@@ -241,7 +267,7 @@ def _is_alias(run: Invocation, name: ModelName, word: str) -> bool:
         return False
 
 
-def _unexpected(run: Invocation, word: str, why: str = "") -> BadInput:
+def _unexpected(run: Invocation, words: Sequence[str], why: str = "") -> BadInput:
     from mreg.cli.suggestions import unexpected_argument
 
-    return unexpected_argument(run.context, word, why)
+    return unexpected_argument(run.context, words, why)

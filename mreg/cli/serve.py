@@ -161,7 +161,7 @@ def serve(
         registry.check_presigning()
     gc.set_threshold(*USUAL_COLLECTION)
     with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
-        serve_registry(registry, settings, lambda url: _announce(run, url))
+        serve_registry(registry, settings, lambda url: _announce(run, url), run.output.warn)
 
 
 def _announce(run: Invocation, url: str) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import os
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from mreg.domain.text import nearest, quoted, shell_word
@@ -105,7 +106,7 @@ EXTRA_ARGUMENTS = {
     "mreg policy check": "to name the model: --model {}",
     "mreg policy remove": "to name the model: --model {}",
 }
-"""What an additional argument of a command is probably meant for."""
+"""What an additional argument of a command is probably meant for, with a command or with the words to use instead."""
 
 OPTIONS = (
     "reason comment message msg note description why",
@@ -152,22 +153,45 @@ class UnexpectedArgument(BadInput):
     code = "usage"
 
 
-def unexpected_argument(context: Any, word: str, why: str = "") -> UnexpectedArgument:
-    """Return the usage error for an additional argument of a command.
+PATH_FIRST = ("mreg push", "mreg import")
+"""Commands whose only argument is a path; an additional argument is probably the name of the model."""
+
+
+def unexpected_argument(context: Any, words: Sequence[str], why: str = "") -> UnexpectedArgument:
+    """Return the usage error for additional arguments of a command.
 
     Args:
+        words: The additional arguments.
         why: Why the command takes no more, if that depends on the other arguments.
     """
     from mreg.cli.pages import argument_term
 
-    path, command = context.command_path, context.command
+    path, command, word = context.command_path, context.command, words[0]
     taken = [param for param in command.params if param.param_type_name == "argument"]
     takes = " ".join(map(argument_term, taken)) or "no arguments"
-    meant = EXTRA_ARGUMENTS.get(path, "").format(shell_word(word))
+    extra = word
+    if path in PATH_FIRST and os.path.lexists(word) and not os.path.lexists(context.params[taken[0].name]):
+        extra = context.params[taken[0].name]
+    meant = EXTRA_ARGUMENTS.get(path, "").format(shell_word(extra))
+    purpose, colon, text = meant.partition(": ")
+    if colon and len(words) == 1 and not text.startswith("mreg "):
+        meant = f"{purpose}: {_with_text(context, extra, text) or text}"
     return UnexpectedArgument(
         f"unexpected argument {quoted(word)}: {why or f'{path} takes {takes}'}",
         hint="\n".join(filter(None, [meant, f"{path} --help shows how it is used"])),
     )
+
+
+def _with_text(context: Any, word: str, text: str) -> str:
+    """Return the typed command line with a word replaced by a text; empty if the word was not typed."""
+    from mreg.cli.invocation import invocation_of
+
+    typed = invocation_of(context).words
+    if word not in typed:
+        return ""
+    last = len(typed) - 1 - list(reversed(typed)).index(word)
+    kept = [shell_word(other) for place, other in enumerate(typed) if place != last]
+    return " ".join(["mreg", *kept, text])
 
 
 def option_meant(option: str, known: Collection[str]) -> str:

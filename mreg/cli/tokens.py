@@ -110,6 +110,9 @@ def list_tokens(ctx: typer.Context) -> None:
 def revoke(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the token.", autocompletion=complete_token)],
+    with_created: Annotated[
+        bool, typer.Option("--with-created", help="Also revoke the tokens that its client created.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Revoke a token of the catalog.
@@ -118,8 +121,12 @@ def revoke(
     token can have the same name. To revoke a token of a token file, remove its line. The command asks for
     confirmation if it uses this token itself.
 
+    The tokens that its client created stay valid, and are named. With --with-created they are revoked, too, and those
+    that they created, except the one that the command uses. The token itself can be revoked already.
+
     Examples:
       mreg token revoke ci
+      mreg token revoke ada --with-created
       mreg token revoke ada --yes
     """
     from mreg.registry.remote import RemoteRegistry
@@ -128,4 +135,4 @@ def revoke(
     registry = run.registry
     if not yes and isinstance(registry, RemoteRegistry) and registry.whoami().name == name:
         run.output.confirm(f"revoke your own token {name} for {registry.profile.server}?", yes=yes)
-    run.output.result(run.registry.revoke_token(name))
+    run.output.result(run.registry.revoke_token(name, with_created=with_created))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Self
 
 from mreg.errors import BadInput
@@ -14,6 +15,12 @@ from mreg.errors import BadInput
 FORM = "https://HOST or https://HOST:PORT"
 
 PORTS = {"http": 80, "https": 443}
+
+PAGES = (
+    *("ui", "models", "search", "history", "approvals", "policy", "docs", "redoc", "openapi.json", "api"),
+    *("version", "whoami", "healthz", "readyz", "metrics"),
+)
+"""First segments of pages and routes of a server that users visit, and of usual pages of other servers."""
 
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -69,7 +76,7 @@ class Address:
                 hint="remove it, and save a token: mreg login URL",
             )
         if set(rest) & set("?#"):
-            raise BadInput("the URL of the server contains a query or a fragment", hint="remove it from '?' or '#' on")
+            raise BadInput("the URL of the server contains a query or a fragment", hint=_without_query(text))
         host, slash, path = rest.partition("/")
         found = _HOST.fullmatch(host)
         name = _host(found[1].lower()) if found else ""
@@ -80,16 +87,19 @@ class Address:
             raise BadInput("the URL of the server has an invalid port", hint="use a port from 1 to 65535")
         made = cls(scheme=scheme, host=name, port=port, path=f"{slash}{path}".rstrip("/"))
         if not _PATH.fullmatch(made.path):
-            raise BadInput(
-                "the URL of the server has an invalid path",
-                hint="write the prefix of the server's paths, such as https://HOST/mreg",
-            )
-        if re.search(r"/ui(?:/|$)", made.path):
-            raise BadInput(
-                "the URL of the server is that of its web page",
-                hint=f"write {made.origin}{made.path.partition('/ui')[0]}",
-            )
+            hint = "write the prefix of the server's paths, such as https://HOST/mreg"
+            if _PATH.fullmatch(made.root.removeprefix(made.origin)):
+                hint = f"write {made.root}"
+            raise BadInput("the URL of the server has an invalid path", hint=hint)
+        if "ui" in made.path.split("/"):
+            raise BadInput("the URL of the server is that of its web page", hint=f"write {made.root}")
         return made
+
+    @property
+    def root(self) -> str:
+        """The URL without the path of a page or of a route in it, as a user can have copied it."""
+        kept = takewhile(lambda part: part not in PAGES, self.path.split("/"))
+        return f"{self.origin}{'/'.join(kept)}"
 
     @property
     def authority(self) -> str:
@@ -134,6 +144,14 @@ def _host(text: str) -> str:
         return ""
     # A resolver also reads 127.1, 0x7f.1 and 2130706433 as addresses.
     return text if _ADDRESS.fullmatch(text) or not _LIKE_ADDRESS.fullmatch(text) else ""
+
+
+def _without_query(text: str) -> str:
+    """Return a hint with the query and the fragment removed, if that leaves a valid address."""
+    try:
+        return f"write {Address.parse(re.split('[?#]', text)[0]).root}"
+    except BadInput as error:
+        return error.hint
 
 
 def _with_scheme(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mreg.domain.names import NAME_LIMIT, ModelName
-from mreg.domain.text import counted, quoted
+from mreg.domain.text import counted, quoted, shell_word
 from mreg.errors import BadInput, OutsideScope
 
 PATTERNS_LIMIT = 100
@@ -75,16 +75,23 @@ class ModelScope:
                 models=list(self.patterns),
             )
 
-    def check_unlimited(self, action: str) -> None:
+    def check_unlimited(self, action: str, for_a_model: str = "") -> None:
         """Check that an action on all models is allowed.
+
+        Args:
+            for_a_model: The command that does the same for the model ``NAME`` (default: there is none).
 
         Raises:
             OutsideScope: The scope is limited.
         """
         if self.limited:
+            hint = "use a token for all models"
+            if for_a_model:
+                name = self.patterns[0].replace("*", "NAME").replace("?", "X")
+                hint = f"for one model: {for_a_model.replace('NAME', shell_word(name))}\nor {hint}"
             raise OutsideScope(
                 f"cannot {action}: you are limited to the models {', '.join(self.patterns)}",
-                hint="use a token for all models",
+                hint=hint,
                 models=list(self.patterns),
             )
 

@@ -26,6 +26,21 @@ class Caution(str):
     __slots__ = ()
 
 
+PROGRAMS = (
+    "aws|az|cat|chgrp|chmod|chown|cp|createdb|createuser|curl|df|export|kill|mkdir|mreg|mv|pipx?|printenv|redis-cli|rm"
+    "|timedatectl|ulimit|unset|uv"
+)
+"""Programs and commands of a shell that hints name."""
+
+COMMAND_IN_TEXT = (
+    rf"(?:(?<=: )|(?<=; )|(?<= or ))(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
+    r"(?:'[^']*'|\"[^\"]*\"|(?!; |, or |, and )[^'\"])+"
+)
+"""Pattern of a command in a note: it follows a colon, a semicolon or 'or'."""
+
+COMMAND = COMMAND_IN_TEXT.replace("(?:", "(?:^|", 1)
+"""Pattern of a command in a hint, which can begin with it."""
+
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 
 

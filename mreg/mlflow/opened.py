@@ -24,7 +24,7 @@ def registry(profile: str | None) -> Registry:
     """Return the registry of a profile, opened once.
 
     The settings are read each time: after a change of a variable, of the working folder or of the profile, the new
-    registry is used.
+    registry is used, and the one before is closed.
 
     Raises:
         BadProfile, NotFound: See `mreg.open_registry`.
@@ -35,7 +35,9 @@ def registry(profile: str | None) -> Registry:
         if known is not None and known.profile == found.profile:
             return known
         _open[os.getpid(), profile] = found
-        return found
+    if known is not None:
+        known.close()
+    return found
 
 
 def _notice(text: str) -> None:

@@ -19,6 +19,8 @@ from mreg.results.deployments import DeploymentReport
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.domain.events import Event
+    from mreg.domain.model import ModelVersion
     from mreg.results.changes import StageChange
 
 GRACE_SECONDS = 60.0
@@ -88,7 +90,8 @@ def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
         for hook in session.hooks:
             waiting = _open(session, hook, (), adopt=True)
             if waiting.runnable or waiting.refused:
-                message = f"deployments of the hook {hook.name} are not run: the profile {profile.name} has no catalog"
+                owner = "the server's profile" if session.served else f"the profile {profile.name}"
+                message = f"deployments of the hook {hook.name} are not run: {owner} has no catalog"
                 session.notice(Caution(message))
     return tuple(map(report, deliver(session)))
 
@@ -174,7 +177,7 @@ def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
 def deploy(session: Session, reference: Reference | None = None) -> tuple[DeploymentReport, ...]:
     """See `mreg.Registry.deploy`."""
     if reference is None:
-        session.scope.check_unlimited("run the pending deployments of all models")
+        session.scope.check_unlimited("run the pending deployments of all models", "mreg deploy NAME@production")
         return _deliver_pending(session)
     wanted = as_reference(reference)
     if session.scope.limited:
@@ -201,11 +204,7 @@ def deploy(session: Session, reference: Reference | None = None) -> tuple[Deploy
             if all(hook.wants("version.stage_changed", name, version.stage.value) for name in names)
         ]
         if not hooks or entered is None:
-            raise NotAllowed(
-                f"no hook of the profile {session.profile.name} matches {version.reference} in {version.stage.value}",
-                hint="define a hook in your profile file, or with a server in that of its account; "
-                "to find the file: mreg profile list",
-            )
+            raise _no_hook(session, version, entered)
         queue = DeploymentWriter(writer)
         for hook in hooks:
             try:
@@ -223,6 +222,20 @@ def deploy(session: Session, reference: Reference | None = None) -> tuple[Deploy
     session.unlimited().write_and_enqueue(request)
     session.enqueued.update(keys)
     return tuple(map(report, deliver(session)))
+
+
+def _no_hook(session: Session, version: ModelVersion, entered: Event | None) -> NotAllowed:
+    """Return the error for a version without a hook to run."""
+    if entered is None:
+        return NotAllowed(
+            f"cannot run hooks for {version.reference}: it has not entered a stage",
+            hint=f"mreg promote {version.reference} --to staging",
+        )
+    owner, hint = "the server", "operator of the server: define a hook in the profile file of the server's account"
+    if not session.served:
+        owner = f"the profile {session.profile.name}"
+        hint = "define a hook in your profile file; to find the file: mreg profile list"
+    return NotAllowed(f"no hook of {owner} matches {version.reference} in {version.stage.value}", hint=hint)
 
 
 def deployments(session: Session, name: Name, *, limit: int = 100, offset: int = 0) -> Page[DeploymentReport]:

@@ -24,24 +24,34 @@ if TYPE_CHECKING:
 
 
 def begin_direct(
-    session: Session, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool = True
+    session: Session,
+    model: ModelName,
+    digest: Digest,
+    size: int,
+    *,
+    seconds: int,
+    announced: int,
+    permitted: bool = True,
 ) -> DirectUpload:
     """Begin or continue the direct upload of a blob for a version of the model; return its next missing parts.
 
     Args:
         seconds: How long the URLs are valid.
+        announced: Maximum total size of the blobs whose direct uploads the caller has not finished.
         permitted: Whether the server permits direct uploads.
 
     Raises:
         OutsideScope: The model is outside the scope of the caller.
         BadInput: The server or its store has no direct uploads, or the blob is empty.
+        Conflict: The caller has too many unfinished direct uploads.
         Unavailable: The store cannot be reached or written.
     """
     uploads = _uploads(session, model, permitted=permitted)
     if size == 0:
         raise BadInput("an empty blob has no parts", hint="upload it to the server")
     begin_storing(session)
-    upload = direct_upload.begin(uploads, Uploader(session.caller, model), digest, size, session.now())
+    uploader = Uploader(session.caller, model, session.counts_as)
+    upload = direct_upload.begin(uploads, uploader, digest, size, session.now(), announced=announced)
     missing, arrived = direct_upload.missing_parts(upload, size)
     step = direct_upload.part_sizes(size)[1]
     return DirectUpload(
@@ -77,7 +87,7 @@ def finish_direct(
         Unavailable: The store cannot be reached or written. The bytes stay, and the upload can be finished later.
     """
     uploads = _uploads(session, model, permitted=permitted)
-    store, uploader = session.artifacts(), Uploader(session.caller, model)
+    store, uploader = session.artifacts(), Uploader(session.caller, model, session.counts_as)
     done = UploadState(digest=digest, offset=size, complete=True)
     upload = uploads.find_direct(uploader.direct(digest, size))
     try:
@@ -96,7 +106,7 @@ def finish_direct(
 
 
 def remove_expired(session: Session) -> None:
-    """Remove the unfinished direct uploads of all callers that began more than a day ago."""
+    """Remove the unfinished direct uploads of all callers whose last part arrived more than a day ago."""
     uploads = session.artifacts().direct_uploads
     if uploads is not None:
         direct_upload.remove_expired(uploads, session.now())
@@ -105,6 +115,6 @@ def remove_expired(session: Session) -> None:
 def _uploads(session: Session, model: ModelName, *, permitted: bool) -> SupportsDirectUploads:
     session.scope.check_name(model, "upload to")
     uploads = session.artifacts().direct_uploads if permitted else None
-    if uploads is None or not uploads.takes_direct():
+    if uploads is None or uploads.direct_refusal():
         raise BadInput("this server takes no direct uploads", hint="upload the blob to the server")
     return uploads

@@ -205,6 +205,11 @@ class LocalRegistry(Registry):
         return self._session.caller
 
     @property
+    def counts_as(self) -> str:
+        """Identity with whose limits the caller counts; see `mreg.registry.session.Session.counts_as`."""
+        return self._session.counts_as
+
+    @property
     def scope(self) -> ModelScope:
         """The models that exist for the actor."""
         return self._session.scope
@@ -280,13 +285,19 @@ class LocalRegistry(Registry):
 
         return missing_blobs(self._session, model, blobs, direct=direct)
 
+    def direct_refusal(self) -> str:
+        """Return why clients of a server cannot upload to the store directly; empty if they can."""
+        return self._session.artifacts().direct_refusal()
+
     def begin_direct(
-        self, model: ModelName, digest: Digest, size: int, *, seconds: int, permitted: bool
+        self, model: ModelName, digest: Digest, size: int, *, seconds: int, announced: int, permitted: bool
     ) -> DirectUpload:
         """Begin or continue a direct upload; see `mreg.registry.direct_uploads.begin_direct`."""
         from mreg.registry.direct_uploads import begin_direct
 
-        return begin_direct(self._session, model, digest, size, seconds=seconds, permitted=permitted)
+        return begin_direct(
+            self._session, model, digest, size, seconds=seconds, announced=announced, permitted=permitted
+        )
 
     def finish_direct(
         self, model: ModelName, digest: Digest, size: int, progress: Progress, *, permitted: bool

@@ -254,7 +254,7 @@ def _is_locked(descriptor: int, folder: str) -> bool:
 @contextlib.contextmanager
 def _kept_share(session: Session, folder: str) -> Iterator[Share]:
     """Yield the share of a file of the session's client; it is closed only if the body raises."""
-    share = Share(folder, "" if session.client is None else session.caller)
+    share = Share(folder, "" if session.client is None else session.counts_as)
     try:
         yield share
     except BaseException:

@@ -18,6 +18,7 @@ from mreg.results.changes import StageChange
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
+    from mreg.domain.model import RegisteredModel
     from mreg.registry.session import Session
     from mreg.results.policies import Plan
 
@@ -285,10 +286,7 @@ def rollback(
         except NotFound as error:
             if to is not None:
                 raise
-            raise NotFound(
-                f"cannot roll back {target.value} of {model_name}: no earlier version is left",
-                hint=f"mreg history {model_name}",
-            ) from error
+            raise _nothing_before(reader, model, target) from error
 
     version = session.catalog.read(choose)
     with naming_version(version.reference):
@@ -305,6 +303,18 @@ def rollback(
         return enter_stage(writer, chosen, target, leave_production=leave_production, reason=reason, returned=True)
 
     return _write(session, move)
+
+
+def _nothing_before(reader: Reader, model: RegisteredModel, stage: ModelStage) -> NotFound:
+    """Return the error for a rollback of a stage without an earlier version."""
+    entered = reader.ever_in_stage(model, stage)
+    reason, hint = "no earlier version is left", f"mreg history {model.name}"
+    if not entered:
+        reason = "no version was ever in it"
+        hint = f"mreg promote {model.name}@latest --to {stage.value.lower()}"
+    elif len(entered) == 1:
+        reason = f"{model.name}@{next(iter(entered))} is the only version that was ever in it"
+    return NotFound(f"cannot roll back {stage.value} of {model.name}: {reason}", hint=hint)
 
 
 def _before(name: ModelName, stage: ModelStage) -> VersionRef:

@@ -144,7 +144,9 @@ class Registry(abc.ABC):
             python: Interpreter or environment folder of the training, whose package versions are recorded (default: the
                 calling process). Its folders are read; it is not run.
             existing: Refuse to register a new model.
-            progress: Called with the bytes stored so far and the total.
+            progress: Called with the bytes stored so far and the total. If the first number decreases, another pass
+                begins: a large file for a bucket or server is hashed, then sent, and after a direct upload verified by
+                the server.
 
         Raises:
             NotFound: The file, folder, parent or Python interpreter does not exist; with ``existing``, or the
@@ -1096,8 +1098,13 @@ class Registry(abc.ABC):
         """Return the tokens of the catalog that are not revoked, including expired ones, oldest first."""
 
     @abc.abstractmethod
-    def revoke_token(self, name: str) -> TokenInfo:
+    def revoke_token(self, name: str, *, with_created: bool = False) -> TokenInfo:
         """Revoke a token of the catalog; a server refuses it from the next request on.
+
+        A notice names the valid tokens that its client created, and that these created in turn.
+
+        Args:
+            with_created: Revoke these, too, except the client's own token; the named one can be revoked already.
 
         Raises:
             NotFound: No token has the name, or it is revoked already.

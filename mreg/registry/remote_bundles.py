@@ -108,7 +108,7 @@ def import_bundle(
         body=chunks,
         length=size,
         content_type="application/octet-stream",
-        lost="the connection was lost, and the versions of the bundle might have been imported",
+        left="the versions of the bundle might have been imported",
         hint="repeat the command: versions that exist are not imported again",
         progress=progress,
     )

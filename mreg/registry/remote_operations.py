@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mreg.remote.connection import Body
     from mreg.remote.events import OfferedFile, Outcome
 
-UNCHANGED = "the connection was lost, and nothing was changed"
+UNCHANGED = "nothing was changed"
 REPEAT = "repeat the command"
 
 ATTEMPTS = 5
@@ -31,7 +31,7 @@ def run(
     body: bytes | Body | None = None,
     length: int | None = None,
     content_type: str = "",
-    lost: str = UNCHANGED,
+    left: str = UNCHANGED,
     hint: str = REPEAT,
     repeatable: bool = True,
     progress: Progress = None,
@@ -39,8 +39,8 @@ def run(
     """Run a long operation of the server, pass on what it said and did, and return its end.
 
     Args:
-        lost: Message for a lost connection, which says what can have been changed.
-        hint: Hint for a lost connection.
+        left: What an operation without its end can have changed: its connection was lost, or it was interrupted.
+        hint: Hint for that case.
         repeatable: Whether the request is repeated if the connection is lost before the operation begins.
 
     Raises:
@@ -49,19 +49,24 @@ def run(
     """
     from mreg.remote import events
 
-    outcome = events.run(
-        session.connection,
-        method,
-        path,
-        query=query,
-        body=body,
-        length=length,
-        headers={"Content-Type": content_type} if content_type else None,
-        lost=Unavailable(lost, hint=hint),
-        repeatable=repeatable,
-        progress=progress,
-        notice=session.notice,
-    )
+    try:
+        outcome = events.run(
+            session.connection,
+            method,
+            path,
+            query=query,
+            body=body,
+            length=length,
+            headers={"Content-Type": content_type} if content_type else None,
+            lost=Unavailable(f"the connection was lost, and {left}", hint=hint),
+            repeatable=repeatable,
+            progress=progress,
+            notice=session.notice,
+        )
+    except BaseException as error:
+        if not isinstance(error, Exception):  # Ctrl-C or SIGTERM
+            error.add_note(f"the server stops the operation, too; {left}\n{hint}")
+        raise
     session.take(outcome.envelope)
     return outcome
 

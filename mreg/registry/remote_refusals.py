@@ -87,7 +87,7 @@ def needs_catalog(what: str, profile: Profile) -> BadInput:
     elif PROJECT_FILE in origin:
         way = "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE"
     return BadInput(
-        f"{what} needs direct access to the catalog, but the profile {profile.name} uses the server {profile.server}",
+        f"{what} needs direct access to the catalog, but {profile.chooser} names the server {profile.server}",
         hint=f"use it where the server runs, or {way}",
         server=profile.server,
     )

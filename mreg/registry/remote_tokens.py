@@ -36,9 +36,10 @@ def tokens(session: RemoteSession) -> tuple[TokenInfo, ...]:
     return session.results(TokenInfo, session.call("GET", "/tokens"))
 
 
-def revoke_token(session: RemoteSession, name: str) -> TokenInfo:
+def revoke_token(session: RemoteSession, name: str, *, with_created: bool = False) -> TokenInfo:
     """See `mreg.Registry.revoke_token`."""
-    return session.result(TokenInfo, session.call("DELETE", f"/tokens/{quote(name, safe='')}"))
+    path, query = f"/tokens/{quote(name, safe='')}", {"with_created": with_created or None}
+    return session.result(TokenInfo, session.call("DELETE", path, query=query))
 
 
 def _expiry(expires: datetime | timedelta | str | None) -> str | None:

@@ -75,7 +75,7 @@ def gc(
         "/gc",
         body=data,
         content_type="application/json",
-        lost="the connection was lost, and part of the garbage might have been removed" if remove else UNCHANGED,
+        left="part of the garbage might have been removed" if remove else UNCHANGED,
         hint="repeat the command: it removes the rest" if remove else REPEAT,
         repeatable=not remove,
         progress=progress,

@@ -76,6 +76,7 @@ class Session(Transfers):
         hook_log: The hooks that this session ran, and the events of its changes.
         client: The token of the server's client who acts; None without a server, or if it needs no tokens.
         audience: The models that the events in the log may name, if not those of the catalog.
+        served: Whether the caller is a client of a server, who cannot change its profile.
     """
 
     catalog: Catalog
@@ -86,6 +87,7 @@ class Session(Transfers):
     hook_log: HookLog = field(default_factory=HookLog)
     client: Token | None = None
     audience: ModelScope | None = None
+    served: bool = False
 
     @property
     def scope(self) -> ModelScope:
@@ -100,6 +102,11 @@ class Session(Transfers):
         caller. Without a token it is the actor; no name of a token has a space.
         """
         return self.actor() if self.client is None else f"token {self.client.digest}"
+
+    @property
+    def counts_as(self) -> str:
+        """Identity with whose limits the space and the unfinished uploads of the caller count."""
+        return self.actor() if self.client is None else f"token of {self.client.counts_as}"
 
     def unlimited(self) -> Session:
         """Return this session for all models, to run hooks; its log has only what this session may see."""

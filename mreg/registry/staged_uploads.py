@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mreg.artifacts.claims import Uploader
 from mreg.errors import Conflict
 from mreg.registry.storing import begin_storing
-from mreg.registry.uploads import claimed, continue_upload, takes_direct, usable_of_size
+from mreg.registry.uploads import claimed_large, continue_upload, takes_direct, uploader_of, usable_of_size
 from mreg.results.uploads import StagedUpload, UploadState
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ def look_at_staged(session: Session, model: ModelName, upload: str) -> tuple[Sta
         OutsideScope: The model is outside the scope of the caller.
     """
     session.scope.check_name(model, "upload to")
-    found = session.artifacts().arrived(Uploader(session.caller, model), upload)
+    found = session.artifacts().arrived(uploader_of(session, model), upload)
     return StagedUpload(offset=found.offset), found.busy
 
 
@@ -108,6 +107,6 @@ def finish_staged(session: Session, model: ModelName, upload: str, digest: Diges
         with continue_upload(session, model, upload, length=size, start=size) as part:
             part.finish(digest)
     except Conflict:
-        if session.artifacts().claims.size(Uploader(session.caller, model), digest, session.now()) != size:
+        if session.artifacts().claims.size(uploader_of(session, model), digest, session.now()) != size:
             raise
-    return claimed(session, model, digest, size)
+    return claimed_large(session, model, digest, size)

@@ -187,6 +187,7 @@ def acting_as(
         hook_log=hook_log or HookLog(),
         audience=None,
         client=client or session.client,
+        served=True,
         # A limited session sees its own deployments only.
         enqueued=set() if scope.limited else session.enqueued,
     )

@@ -10,9 +10,9 @@ import threading
 from collections.abc import Callable
 from fractions import Fraction
 
-from mreg import files
 from mreg.domain.text import size_text
 from mreg.errors import Unavailable
+from mreg.files import room
 
 ALL = Fraction(1, 2)
 """Part of the free space that all files can take."""
@@ -92,7 +92,7 @@ class Share:
 
     def _left(self) -> int:
         others = _shares - {self}
-        free = files.room(self._folder) + sum(one._written for one in _shares)
+        free = room(self._folder) + sum(one._written for one in _shares)
         all_files = int(free * ALL)
         left = all_files - sum(one._size for one in others)
         if self._client:

@@ -11,6 +11,7 @@ import os
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.events import parse_time, time_text
 from mreg.domain.scope import ModelScope
 from mreg.domain.stored import check_year
-from mreg.domain.text import quoted
+from mreg.domain.text import Caution, counted, quoted, shell_word
 from mreg.errors import BadInput, NotAllowed, OutsideScope
 from mreg.results.tokens import (
     EXPIRY_HINT,
@@ -29,6 +30,7 @@ from mreg.results.tokens import (
     TokenInfo,
     check_token_name,
     create_command,
+    is_below,
     patterns_text,
     scope_of,
 )
@@ -43,6 +45,9 @@ PREFIX = "mreg_"
 
 SECRET = re.compile(r"mreg_[A-Za-z0-9_-]{43}")
 """The form of every token; other texts are not looked up."""
+
+LIMITED_CLIENT_TOKENS = 1_000
+"""Maximum number of tokens, not revoked, that a client that is limited to some models and its own tokens can create."""
 
 _PERIOD = re.compile(r"([0-9]{1,12})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -91,27 +96,68 @@ def create_token(
     given = (models,) if isinstance(models, str) else models
     made = new_token(name, role, given, expires, now=session.now())
     token = _limited(session, made.token)
-    session.write(lambda writer: TokenWriter(writer).create(token))
+
+    def work(writer: Writer) -> None:
+        there = TokenWriter(writer)
+        if _scope(session).limited:
+            _check_count(session, there)
+        there.create(token)
+
+    session.write(work)
     return NewToken(token=token, secret=made.secret, stored=True)
+
+
+def _check_count(session: Session, tokens: Tokens) -> None:
+    """Check that a limited client can create one more token, so that others can still create theirs."""
+    owner = session.actor() if session.client is None else session.client.counts_as
+    if sum(is_below(owner, token.name) for token in tokens.usable()) >= LIMITED_CLIENT_TOKENS:
+        raise BadInput(
+            f"too many tokens below {owner}/: the limit is {LIMITED_CLIENT_TOKENS:,}",
+            hint="revoke unused ones: mreg token list",
+        )
 
 
 def tokens(session: Session) -> tuple[TokenInfo, ...]:
     """See `mreg.Registry.tokens`."""
-    found = session.catalog.read(lambda reader: Tokens(reader).usable())
-    return tuple(token for token in found if _manages(session, token))
+    return session.catalog.read(lambda reader: _managed(session, Tokens(reader)))
 
 
-def revoke_token(session: Session, name: str) -> TokenInfo:
+def revoke_token(session: Session, name: str, *, with_created: bool = False) -> TokenInfo:
     """See `mreg.Registry.revoke_token`."""
 
-    def work(writer: Writer) -> TokenInfo:
+    def work(writer: Writer) -> tuple[TokenInfo, tuple[TokenInfo, ...]]:
         there = TokenWriter(writer)
         token = there.named(name)
         if token is None or not _manages(session, token):
-            raise unknown_token(name, None, [one.name for one in there.usable() if _manages(session, one)])
-        return there.revoke(name)
+            raise unknown_token(name, None, [one.name for one in _managed(session, there)])
+        own = session.client.name if session.client is not None else ""
+        created = tuple(
+            one for one in there.created_with(name, session.now()) if _manages(session, one) and one.name != own
+        )
+        revoked = token
+        if token.revoked_at is None or not (with_created and created):
+            revoked = there.revoke(name)
+        for one in created if with_created else ():
+            there.revoke(one.name)
+        return revoked, created
 
-    return session.write(work)
+    revoked, created = session.write(work)
+    if created:
+        count, names = counted(len(created), "token"), ", ".join(one.name for one in created)
+        if with_created:
+            text = f"revoked {count} that {name} created: {names}"
+        else:
+            command = f"mreg token revoke {shell_word(name)} --with-created"
+            text = f"{count} that {name} created can still be used: {names}; to revoke them: {command}"
+        session.notice(Caution(text))
+    return replace(revoked, expired=revoked.is_expired(session.now()))
+
+
+def _managed(session: Session, tokens: Tokens) -> tuple[TokenInfo, ...]:
+    """Return the tokens that the client of this session may see and revoke."""
+    now = session.now()
+    found = (token for token in tokens.usable() if _manages(session, token))
+    return tuple(replace(token, expired=token.is_expired(now)) for token in found)
 
 
 def _limited(session: Session, token: Token) -> Token:
@@ -148,11 +194,6 @@ def _limited(session: Session, token: Token) -> Token:
             hint=create_command(token.name, token.role, token.models, expires=time_text(own.expires)),
         )
     return token
-
-
-def is_below(owner: str, name: str) -> bool:
-    """Return whether a limited client may create a token with a name."""
-    return name.startswith(f"{owner}/") and name != f"{owner}/"
 
 
 def _name_below(owner: str, name: str) -> str:
@@ -236,7 +277,8 @@ def find_tokens(session: Session, digests: Iterable[Digest]) -> tuple[dict[Diges
     def look(reader: Reader) -> tuple[dict[Digest, tuple[Token, TokenInfo]], bool]:
         stored = Tokens(reader)
         found = {digest: one for digest in digests if (one := stored.by_digest(digest)) is not None}
-        return found, bool(found) or stored.any()
+        with_roots = {digest: (replace(token, root=stored.root(info)), info) for digest, (token, info) in found.items()}
+        return with_roots, bool(found) or stored.any()
 
     return session.catalog.read(look)
 

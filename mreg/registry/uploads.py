@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.claims import Uploader
+from mreg.artifacts.direct_upload import discard as discard_direct
 from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
@@ -85,8 +86,7 @@ def missing_blobs(
 
 def takes_direct(session: Session, size: int) -> bool:
     """Return whether a blob of a size can be sent to the store directly, if the server permits it."""
-    uploads = session.artifacts().direct_uploads if size >= DIRECT_BYTES else None
-    return uploads is not None and uploads.takes_direct()
+    return size >= DIRECT_BYTES and not session.artifacts().direct_refusal()
 
 
 def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
@@ -98,7 +98,7 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
     """
     begin_upload(session, model)
     session.artifacts().put_blob(digest, data)
-    return claimed(session, model, digest, len(data))
+    return _claimed(session, model, digest, len(data))
 
 
 def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes]) -> None:
@@ -112,7 +112,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     store = session.artifacts()
     store.put_many(blobs)
     sizes = {digest: len(data) for digest, data in blobs.items()}
-    store.claims.add(Uploader(session.caller, model), sizes, session.now())
+    store.claims.add(uploader_of(session, model), sizes, session.now())
 
 
 @contextmanager
@@ -138,7 +138,7 @@ def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadSt
 def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
     """Return `upload_state`, and whether a request in progress, or one that was just interrupted, has more bytes."""
     session.scope.check_name(model, "upload to")
-    store, uploader = session.artifacts(), Uploader(session.caller, model)
+    store, uploader = session.artifacts(), uploader_of(session, model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
         return UploadState(digest=digest, offset=size, complete=True), False
@@ -169,7 +169,7 @@ def continue_upload(
 ) -> AbstractContextManager[PartialUpload]:
     """Return a request of an upload of the caller for the model; see `mreg.artifacts.store.ArtifactStore`."""
     begin_upload(session, model)
-    uploader = Uploader(session.caller, model)
+    uploader = uploader_of(session, model)
     return session.artifacts().continue_upload(uploader, name, length=length, start=start, now=session.now())
 
 
@@ -199,7 +199,7 @@ class IncomingPart:
         if not self._upload.complete:
             return UploadState(digest=self._digest, offset=self._upload.offset(), complete=False)
         self._upload.finish(self._digest)
-        return claimed(self._session, self._model, self._digest, self._length)
+        return claimed_large(self._session, self._model, self._digest, self._length)
 
 
 class IncomingBlob:
@@ -225,7 +225,12 @@ class IncomingBlob:
         """
         check_received(self._digest, self._upload.digest())
         self._upload.store()
-        return claimed(self._session, self._model, self._digest, self._upload.size)
+        return _claimed(self._session, self._model, self._digest, self._upload.size)
+
+
+def uploader_of(session: Session, model: ModelName) -> Uploader:
+    """Return the caller as the uploader of blobs for a model."""
+    return Uploader(session.caller, model, session.counts_as)
 
 
 def begin_upload(session: Session, model: ModelName) -> None:
@@ -235,9 +240,19 @@ def begin_upload(session: Session, model: ModelName) -> None:
         begin_storing(session)
 
 
-def claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
-    """Claim a blob that is in the store for the caller; return the state of the complete upload."""
-    session.artifacts().claims.add(Uploader(session.caller, model), {digest: size}, session.now())
+def claimed_large(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
+    """Claim a blob for the caller, and remove its unfinished upload to the store, if there is one."""
+    state = _claimed(session, model, digest, size)
+    uploads = session.artifacts().direct_uploads
+    if uploads is not None and size >= DIRECT_BYTES:
+        # A client that cannot reach the bucket has begun one, which counts until it expires.
+        with suppress(MregError):
+            discard_direct(uploads, uploader_of(session, model), digest, size)
+    return state
+
+
+def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
+    session.artifacts().claims.add(uploader_of(session, model), {digest: size}, session.now())
     return UploadState(digest=digest, offset=size, complete=True)
 
 
@@ -288,7 +303,7 @@ def push_uploaded(
         request=request,
     )
     with suppress(MregError):  # a claim that stays expires
-        session.artifacts().claims.remove(Uploader(session.caller, name), first.blobs)
+        session.artifacts().claims.remove(uploader_of(session, name), first.blobs)
     return version
 
 
@@ -396,7 +411,7 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    own = store.claims.of(Uploader(session.caller, model), session.now())
+    own = store.claims.of(uploader_of(session, model), session.now())
     usable.sizes.update((digest, own[digest]) for digest in digests if digest in own)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:
@@ -425,7 +440,7 @@ def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> 
 def usable_of_size(session: Session, model: ModelName, size: int) -> list[Digest]:
     """Return blobs of a size that the caller can use in a version of the model; of many, the newest."""
     store = session.artifacts()
-    own = store.claims.of(Uploader(session.caller, model), session.now())
+    own = store.claims.of(uploader_of(session, model), session.now())
     found = dict.fromkeys(digest for digest in own if own[digest] == size)
 
     def read(reader: Reader) -> tuple[tuple[Digest, ...], list[Digest]]:

@@ -38,7 +38,7 @@ def verify(
 ) -> Verification:
     """See `mreg.Registry.verify`."""
     if reference is None:
-        session.scope.check_unlimited("verify the artifacts of all models")
+        session.scope.check_unlimited("verify the artifacts of all models", "mreg verify NAME")
     if not 0 < sample <= 1:
         raise BadInput("the sample must be above 0 % and at most 100 %", hint="mreg verify --all --sample 5%")
     wanted = as_reference(reference) if reference is not None else None

@@ -200,15 +200,19 @@ class HttpBlobs(BlobBackend):
             return through_the_server()
         from mreg.remote.direct_upload import DirectUpload
 
-        return DirectUpload(
-            self._connection,
-            self._direct,
-            path,
-            size,
-            is_missing=lambda: self.lacks(digest, size),
-            kept=self._note_kept,
-            instead=through_the_server,
-        )
+        try:
+            return DirectUpload(
+                self._connection,
+                self._direct,
+                path,
+                size,
+                is_missing=lambda: self.lacks(digest, size),
+                kept=self._note_kept,
+                instead=through_the_server,
+            )
+        except Conflict as error:  # too many are not finished
+            self._direct.give_up(error)
+            return through_the_server()
 
     def lacks(self, digest: Digest, size: int) -> bool:
         """Return whether a blob must be sent before a version can have it."""
@@ -375,7 +379,12 @@ class _Upload(_Pieces, ContinuedUpload):
         super().__init__(blobs, connection, path, size, _offset_at(connection, path, size))
         self._digest = digest
 
-    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],  # noqa: ARG002  the server verifies the bytes as they arrive
+    ) -> bool:
         def step(offset: int) -> tuple[int, bool]:
             arrived = self._send_piece(offset, chunks)
             return arrived, arrived == self._size

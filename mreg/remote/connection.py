@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from mreg import __version__
 from mreg.domain.address import Address
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, MregError, Unavailable
+from mreg.errors import BadInput, MregError, NotFound, Unavailable
 from mreg.remote import problems
 from mreg.remote.proxies import Proxy, find_proxy
 from mreg.remote.response import TOO_SLOW, Answer, Response
@@ -117,7 +117,7 @@ class Connection:
         self._proxy: Proxy | None = None
         self._proxy_found = False
         self._context: ssl.SSLContext | None = None
-        self._answered = False
+        self._answered = self._has_root = False
         self._closed = False
         self._watch = Watch(lambda seconds: notice(f"waiting for {self.address} ({seconds:.0f} s so far)"))
 
@@ -270,7 +270,9 @@ class Connection:
                 if response.status < 300 or response.status in expect:
                     return response
                 error, asked = self._error_of(response, sent)
-                if error.details.get("refused") in problems.NO_ROUTE and not self._has_version(path):
+                no_route = error.details.get("refused") in problems.NO_ROUTE
+                # With a path after the root, each route is that of another thing: GET /models/whoami asks for a model.
+                if (no_route or (self.address.path and isinstance(error, NotFound))) and not self._has_version(path):
                     raise problems.no_server(self.address) from error
                 retried = response.status in RETRIED and (again or error.details.get("refused") in problems.NOT_DONE)
                 if last or not retried or asked is None or time.monotonic() > deadline:
@@ -300,13 +302,14 @@ class Connection:
 
         Otherwise the URL has a wrong path, although the server is one of mreg.
         """
-        if path == VERSION_PATH:
-            return False
+        if path == VERSION_PATH or self._has_root:
+            return self._has_root
         try:
             with self.request("GET", VERSION_PATH):
+                self._has_root = True
                 return True
         except MregError as error:
-            return error.details.get("status") != 404
+            return not isinstance(error, NotFound) and error.details.get("status") != 404
 
     def _target(self, path: str, query: Query | None) -> str:
         given = [(name, _query_text(value)) for name, value in (query or {}).items() if value is not None]

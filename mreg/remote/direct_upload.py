@@ -70,11 +70,18 @@ class DirectUpload(ContinuedUpload):
     def _invalid(self, why: str) -> MregError:
         return unexpected_answer(200, str(self._server.address), why)
 
-    def send(self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]) -> bool:
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],
+    ) -> bool:
         arrived, sent, failures = self.start, 0, 0
         while self._state.parts:
             if not self._direct.usable and not sent:
-                return self._through_the_server(arrived, chunks, advance)
+                upload = self._instead()
+                advance(upload.start - arrived)
+                return upload.send(chunks, advance, verified)
             count, error = self._send_parts(chunks, advance)
             arrived, sent = arrived + count, sent + count
             if error is not None and not sent and (failures or not _is_refused(error)):
@@ -92,15 +99,8 @@ class DirectUpload(ContinuedUpload):
             self._kept(self._state.arrived_bytes - arrived)
             advance(self._state.arrived_bytes - arrived)
             arrived = self._state.arrived_bytes
-        self._finish()
+        self._finish(verified)
         return True
-
-    def _through_the_server(
-        self, arrived: int, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]
-    ) -> bool:
-        upload = self._instead()
-        advance(upload.start - arrived)
-        return upload.send(chunks, advance)
 
     def _send_parts(
         self, chunks: Callable[[int], Iterator[bytes]], advance: Callable[[int], None]
@@ -144,7 +144,7 @@ class DirectUpload(ContinuedUpload):
                 advance(size)
         return count, failures[0] if failures else None
 
-    def _finish(self) -> None:
+    def _finish(self, verified: Callable[[int], None]) -> None:
         """Have the server verify the bytes and store the blob; a lost answer is asked for again.
 
         Raises:
@@ -157,6 +157,7 @@ class DirectUpload(ContinuedUpload):
         deadline = time.monotonic() + BUSY_SECONDS
         failures = 0
         while True:
+            verified(0)
             try:
                 events.run(
                     self._server,
@@ -165,6 +166,7 @@ class DirectUpload(ContinuedUpload):
                     body=body,
                     headers={"Content-Type": "application/json"},
                     lost=Unavailable(LOST),
+                    progress=lambda done, total: verified(done * self._size // total if total else 0),
                 )
             except Unavailable as error:
                 busy = error.details.get("refused") in NOT_DONE and time.monotonic() < deadline
@@ -177,6 +179,7 @@ class DirectUpload(ContinuedUpload):
                     raise
                 return
             else:
+                verified(self._size)
                 return
 
 

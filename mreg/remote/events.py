@@ -38,6 +38,9 @@ PROGRESS_BYTES = 64_000_000
 EVENT_COST = 50
 """Maximum number of bytes of comments, notices and progress: a week of an honest server. Each counts as 50 or more."""
 
+PARTS_BYTES = 200_000_000
+"""Maximum total size of the parts of a list, which the client has to hold; of a million items, about 150 MB."""
+
 NOTICES_LIMIT = 1_000
 NOTICE_CHARACTERS = 10_000
 
@@ -49,6 +52,14 @@ LIVE_SECONDS = 15.0
 
 SILENCE_SECONDS = 60.0
 """Timeout of a live stream in which nothing arrives; the server sends a comment every 5 seconds."""
+
+NOTICE_SECONDS = 600.0
+"""Time without an advance of the operation after which a notice says so."""
+
+STALLED_SECONDS = 24 * 3600.0
+"""Time without an advance after which the client gives up. An import can wait for others for hours, and a copy within a
+bucket reports nothing for minutes, but a thread of the server that hangs does not end the stream.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +89,46 @@ class Outcome:
     file: OfferedFile | None = None
 
 
+class _Advance:
+    """Watches whether an operation advances, whatever else its server sends.
+
+    Args:
+        tell: Called once with a notice for the user.
+    """
+
+    def __init__(self, server: str, tell: Callable[[str], None]) -> None:
+        self._server, self._tell = server, tell
+        self._progress: tuple[object, object] = (None, None)
+        self._last, self._told = time.monotonic(), False
+
+    def event(self, kind: str, document: dict[str, Any]) -> None:
+        """Take note of an event; the same progress as before is not an advance."""
+        if kind == "progress":
+            before, self._progress = self._progress, (document.get("done"), document.get("total"))
+            if self._progress == before:
+                return
+        self._last, self._told = time.monotonic(), False
+
+    def check(self) -> None:
+        """Notify the user if the operation has not advanced for some time.
+
+        Raises:
+            Unavailable: It has not advanced for `STALLED_SECONDS`.
+        """
+        idle = time.monotonic() - self._last
+        if idle >= STALLED_SECONDS:
+            raise Unavailable(
+                f"{self._server} has reported no progress for {STALLED_SECONDS / 3600:.0f} hours",
+                hint="operator of the server: see the log, and restart mreg serve if the operation hangs",
+            )
+        if idle >= NOTICE_SECONDS and not self._told:
+            self._told = True
+            self._tell(
+                f"{self._server} has reported no progress for {NOTICE_SECONDS / 60:.0f} minutes; "
+                "it is still connected, and Ctrl-C stops the operation"
+            )
+
+
 @dataclass(slots=True)
 class _Stream:
     """What has arrived of one operation."""
@@ -86,6 +137,7 @@ class _Stream:
     file: OfferedFile | None = None
     notices: int = 0
     values: int = 0
+    parts_bytes: int = 0
 
 
 def run(
@@ -159,11 +211,23 @@ def read(
 
     Raises:
         MregError: The error of the operation.
-        Unavailable: The events are invalid or exceed a limit; or they end without a result (``details["cut"]``).
+        Unavailable: The events are invalid or exceed a limit; the operation does not advance for a day; or the events
+            end without a result (``details["cut"]``).
     """
-    stream = _Stream()
-    for kind, data in _events(chunks, server):
+    stream, advance = _Stream(), _Advance(server, notice)
+
+    def watched() -> Iterator[bytes]:
+        for chunk in chunks:
+            advance.check()
+            yield chunk
+
+    for kind, data in _events(watched(), server):
+        if kind == "part":
+            stream.parts_bytes += len(data)
+            if stream.parts_bytes > PARTS_BYTES:
+                _refuse(server, "its result is too large")
         document = _document(data, stream, server)
+        advance.event(kind, document)
         if kind == "progress":
             done, total = document.get("done"), document.get("total")
             if progress is not None and _is_count(done) and _is_count(total):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from mreg import errors
@@ -23,9 +22,15 @@ HTTP_CODES: dict[str, type[errors.MregError]] = {
     "too_large": errors.BadInput,
     "target_too_long": errors.BadInput,
     "no_form": errors.BadInput,
+    "no_length": errors.BadInput,
+    "no_such_range": errors.BadInput,
+    "compressed": errors.BadInput,
+    "client_too_old": errors.BadInput,
     "other_content": errors.Conflict,
     "busy": errors.Unavailable,
     "stopping": errors.Unavailable,
+    "stopped": errors.Unavailable,
+    "unexpected": errors.Unavailable,
     "foreign_host": errors.Unavailable,
     "foreign_origin": errors.NotAllowed,
 }
@@ -58,7 +63,7 @@ def problem_error(
         return unexpected_answer(status, server), ()
     code, message = _text(document, "code"), _shown(_text(document, "detail"))
     kind = _class_of_code(code, _text(document, "subcode"), status)
-    hint = _hint(_text(document, "hint"), kind)
+    hint = _hint(_text(document, "hint"), code, kind)
     details = document.get("details")
     details = details if isinstance(details, dict) else {}
     try:
@@ -96,11 +101,12 @@ def unknown_token(message: str, server: str) -> errors.MregError:
 
 def no_server(address: Address) -> errors.MregError:
     """Return the error for a URL whose path no server of mreg has, although one answered."""
-    host = str(replace(address, path=""))
+    host = address.origin
+    hint = f"check the path of the URL: it is {host}, or {host}/PATH if the server runs with --root-path /PATH"
+    if address.root != str(address):
+        hint = f"write {address.root}"
     return errors.Unavailable(
-        f"no mreg server at {address}: there is one at this host, but not with this path",
-        hint=f"check the path of the URL: it is {host}, or {host}/PATH if the server runs with --root-path /PATH",
-        status=404,
+        f"no mreg server at {address}: there is one at this host, but not with this path", hint=hint, status=404
     )
 
 
@@ -192,13 +198,18 @@ def _shown(text: str) -> str:
     return text if len(text) <= MESSAGE_CHARACTERS else f"{text[:MESSAGE_CHARACTERS]}..."
 
 
-def _hint(hint: str, kind: type[errors.MregError]) -> str:
-    """Return the hint of a server for its client.
+def _hint(hint: str, code: str, kind: type[errors.MregError]) -> str:
+    """Return the hint of a server for its client, by the code of the problem, whatever its status is.
+
+    The hint of a code that mreg knows is a hint of mreg, for the operator of the server if only the operator can fix
+    the error. Any other one is attributed to the server.
 
     Further lines are indented and spaces between words collapsed, so that no part looks like a line of mreg itself.
     """
     words = (" ".join(line.split()) for line in hint[:MESSAGE_CHARACTERS].splitlines())
     hint = "\n  ".join([line for line in words if line][:HINT_LINES])
+    if not _is_code_of_registry(code) and code not in HTTP_CODES:
+        return f"the server says: {hint}" if hint else ""
     servers = issubclass(kind, errors.Corrupt | errors.Unavailable) and not issubclass(kind, errors.DamagedBundle)
     return operator_hint(hint) if servers else hint
 

@@ -105,6 +105,17 @@ class Profile(Result):
         return self.origins.get("catalog") == self.origins.get("name") == "default"
 
     @property
+    def overridden_by(self) -> str:
+        """The variable or line of a project file that names the registry instead of the profile; otherwise empty."""
+        origin = self.origins.get("server") or self.origins.get("catalog", "")
+        return origin if origin.startswith("MREG_") or f"{PROJECT_FILE}, line" in origin else ""
+
+    @property
+    def chooser(self) -> str:
+        """What names the registry, for messages: ``the profile team`` or ``MREG_SERVER``."""
+        return self.overridden_by or f"the profile {self.name}"
+
+    @property
     def base(self) -> str:
         """The folder of the project file if it names the store: folders below it are created as needed."""
         return self._project("catalog") or self._project("artifacts")

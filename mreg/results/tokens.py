@@ -76,6 +76,11 @@ def create_command(name: str, role: Role, models: Iterable[str] = (), *, expires
     return " ".join(words)
 
 
+def is_below(owner: str, name: str) -> bool:
+    """Return whether a client that is limited to some models may create a token with a name."""
+    return name.startswith(f"{owner}/") and name != f"{owner}/"
+
+
 def scope_of(patterns: Iterable[str]) -> ModelScope:
     """Return the scope of patterns of model names; `EVERYTHING` for none, and if one of them is `EVERY_MODEL`.
 
@@ -100,6 +105,7 @@ class Token(Value):
         digest: SHA-256 of the secret.
         models: Patterns of the names of the models that the token may see and change; none for all models.
         expires: Time from which on the token is refused (aware UTC); None for never.
+        root: Name of the first of the tokens that created each other and then this one; see `Token.counts_as`.
     """
 
     name: str
@@ -107,11 +113,20 @@ class Token(Value):
     digest: Digest
     models: tuple[str, ...] = ()
     expires: datetime | None = None
+    root: str = ""
 
     @property
     def scope(self) -> ModelScope:
         """The models that the token may see and change."""
         return scope_of(self.models)
+
+    @property
+    def counts_as(self) -> str:
+        """The name with whose limits the token counts: its own, or that of the token that created it below its name.
+
+        So a client that is limited to some models cannot multiply its space on the server with tokens that it creates.
+        """
+        return self.root or self.name
 
     @property
     def line(self) -> str:
@@ -151,6 +166,7 @@ class TokenInfo(Result):
         expires: Time from which on it is refused; None for never.
         last_used_at: Time of a recent use, at most about an hour before the last one; None if it was never used.
         revoked_at: Time at which it was revoked; None if it was not.
+        expired: Whether it had expired by the clock of the registry or server when it was read.
     """
 
     name: str
@@ -161,6 +177,7 @@ class TokenInfo(Result):
     expires: datetime | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    expired: bool = False
 
     def is_expired(self, now: datetime) -> bool:
         """Return whether the token is refused because of its age."""

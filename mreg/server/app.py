@@ -41,7 +41,7 @@ from mreg.server.parameters import role_of
 from mreg.server.places import Places
 from mreg.server.prepared import PreparedFiles
 from mreg.server.proxy import check_not_reserved
-from mreg.server.schemas import PROBLEMS
+from mreg.server.schemas import add_problem
 
 if TYPE_CHECKING:
     from mreg.registry.local import LocalRegistry
@@ -65,7 +65,6 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        responses=PROBLEMS,
     )
     app.state.registry = registry
     app.state.settings = settings
@@ -91,18 +90,19 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     )
     roles: list[tuple[str, re.Pattern[str], Role]] = []
     for part in (part.router for part in parts):
-        app.include_router(part)
+        app.router.routes += part.routes  # `include_router` would compile each of them again
         for route in part.routes:
             if isinstance(route, APIRoute) and (role := role_of(route)) is not None:
                 roles += [(method, route.path_regex, role) for method in route.methods or ()]
-    app.include_router(ui.router, include_in_schema=False)
-    app.include_router(hub.router)  # last: its paths begin with names of models, and all other paths take precedence
+    # The paths of the Hub are last: they begin with names of models, and all other paths take precedence.
+    app.router.routes += [*ui.router.routes, *hub.router.routes]
     app.add_exception_handler(MregError, problems.error_response)
     app.add_exception_handler(HTTPException, problems.http_error_response)
     app.add_exception_handler(ClientDisconnect, problems.interrupted_response)
     app.add_exception_handler(RequestValidationError, problems.validation_response)
     app.add_exception_handler(Exception, problems.unexpected_response)
     document = app.openapi()  # the application caches this document
+    add_problem(document)
     reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
     check_not_reserved(settings.root_path or "", reserved)
     access = Access(settings, registry)

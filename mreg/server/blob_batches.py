@@ -20,10 +20,10 @@ from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
 from mreg.server.parameters import Model, RegistryOf, Version
 from mreg.server.receiving import feed_body, refuse_compression, upload_slot
-from mreg.server.schemas import texts
+from mreg.server.schemas import PROBLEMS, texts
 from mreg.wire.batches import BATCH_LIMIT, decode_batch, decode_digests
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"], responses=PROBLEMS)
 
 REQUEST: dict[str, Any] = {
     "requestBody": {

@@ -26,8 +26,8 @@ from mreg.server.operations import answer
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
 from mreg.server.problems import too_large
 from mreg.server.receiving import CHUNK_BYTES, announced_size, feed_body, on_threads, refuse_compression, upload_slot
-from mreg.server.schemas import long_responses, responses
-from mreg.server.settings import DIRECT_SECONDS
+from mreg.server.schemas import PROBLEMS, long_responses, responses
+from mreg.server.settings import DIRECT_SECONDS, DIRECT_UPLOADS
 
 if TYPE_CHECKING:
     from mreg.registry.staged_uploads import StagedPart
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 State = TypeVar("State")
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"], responses=PROBLEMS)
 
 BLOBS_LIMIT = 10_000
 """Maximum number of blobs in one question; a body of that many compact entries fits into the limit of bodies."""
@@ -198,11 +198,19 @@ def begin_direct(
     """Begin or continue the upload of a blob to the bucket; return presigned URLs for the next missing parts.
 
     Send each part with ``PUT`` and its ``Content-Length``, without the token, and repeat this request until no part is
-    missing. A URL is valid for 15 minutes. Parts that arrived stay for 24 hours.
+    missing. A URL is valid for 15 minutes. An upload is removed 24 hours after its last part arrived. A token can have
+    100 unfinished uploads of together 4 times the maximum size of an upload; one more is refused with 409.
     """
     check_upload_size(request, body.size)
     settings: ServerSettings = request.app.state.settings
-    found = registry.begin_direct(model, digest, body.size, seconds=DIRECT_SECONDS, permitted=settings.direct)
+    found = registry.begin_direct(
+        model,
+        digest,
+        body.size,
+        seconds=DIRECT_SECONDS,
+        announced=DIRECT_UPLOADS * settings.upload_limit,
+        permitted=settings.direct,
+    )
     return json_response(found)
 
 

@@ -25,9 +25,9 @@ from mreg.server.parameters import Model, Version, registry_of, requires_role, w
 from mreg.server.prepared import PreparedFiles, offered, sent_at_once
 from mreg.server.problems import Refused
 from mreg.server.receiving import feed_body, on_threads, upload_slot
-from mreg.server.schemas import EVENTS, long_responses
+from mreg.server.schemas import EVENTS, PROBLEMS, long_responses
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"], responses=PROBLEMS)
 
 FILE: dict[int | str, dict[str, Any]] = {
     **BYTES,
@@ -133,7 +133,7 @@ class _Upload:
         caller: Caller = self._request.scope["mreg.caller"]
         async with AsyncExitStack() as stack:
             stack.enter_context(upload_slot(self._request))
-            client = "" if caller.token is None else registry_of(self._request).caller
+            client = "" if caller.token is None else registry_of(self._request).counts_as
             file = await stack.enter_async_context(on_threads(receiving(int(length), client)))
             await feed_body(self._request, file.write)
             await run_sync(file.complete)

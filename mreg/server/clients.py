@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -12,17 +12,16 @@ from starlette.responses import JSONResponse
 from mreg import __version__
 from mreg.domain.text import folded_text, quoted
 from mreg.errors import AlreadyExists, MregError
-from mreg.registry.tokens import is_below
-from mreg.results.tokens import Identity, Role, Token
+from mreg.results.tokens import Identity, Role, Token, is_below
 from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.guard import Caller
 from mreg.server.models import Body
 from mreg.server.parameters import RegistryOf, decoded, json_response, requires_role
-from mreg.server.schemas import responses
+from mreg.server.schemas import PROBLEMS, responses
 from mreg.server.settings import ServerSettings
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["clients"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["clients"], responses=PROBLEMS)
 
 
 @router.get("/whoami", responses=responses(schemas.Identity))
@@ -88,9 +87,12 @@ def tokens(registry: RegistryOf) -> JSONResponse:
 def revoke_token(
     registry: RegistryOf,
     name: Annotated[str, Path(description="Name of the token.", examples=["ci"])],
+    with_created: Annotated[
+        bool, Query(description="Also revoke the tokens that its client created, and that these created in turn.")
+    ] = False,
 ) -> JSONResponse:
     """Revoke a token of the catalog. It is refused from the next request on, and running requests end."""
-    return json_response(registry.revoke_token(decoded(name)))
+    return json_response(registry.revoke_token(decoded(name), with_created=with_created))
 
 
 def _configured(settings: ServerSettings) -> tuple[Token, ...]:

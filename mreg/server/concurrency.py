@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def client_of(scope: Scope) -> str:
-    """Return the name of the client of a request; empty on a server without tokens."""
+    """Return the name with whose limits a request counts; empty on a server without tokens."""
     caller: Caller = scope["mreg.caller"]
-    return caller.name if caller.token is not None else ""
+    return caller.token.counts_as if caller.token is not None else ""
 
 
 class ConcurrencyLimit:

@@ -13,14 +13,14 @@ from mreg.server import schemas
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.operations import answer
 from mreg.server.parameters import PAGE_ITEMS, Limit, Offset, RegistryOf, json_response, page_response, reference_of
-from mreg.server.schemas import long_responses, responses, texts
+from mreg.server.schemas import PROBLEMS, long_responses, responses, texts
 from mreg.wire.protocol import API, OLDEST_API, ServerVersion
 
 Prefix = Annotated[str, Query(description="Beginning of the texts.", examples=["cl"])]
 
 SERVER_VERSION: ServerVersion = {"version": __version__, "api": API, "oldest_api": OLDEST_API}
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["all models"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["all models"], responses=PROBLEMS)
 
 
 @router.get("/version", responses=responses(schemas.ServerVersion))

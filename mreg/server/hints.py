@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from urllib.parse import quote
 
 from mreg.domain.model import ModelStage
+from mreg.domain.text import PROGRAMS
 from mreg.wire.errors import FOR_CLIENTS, OPERATOR, operator_hint
 
 Options = Mapping[str, str]
@@ -119,7 +120,7 @@ def _rollback(model: str, _selector: str, _more: str, options: Options) -> str:
 
 
 def _policy(_model: str, _selector: str, more: str, options: Options) -> str:
-    method = "PUT" if more.startswith("apply") else "GET"
+    method = {"apply FILE": "PUT", "remove": "DELETE"}.get(more, "GET")
     return f"{method} {_path(options['model'], '', '/policy') if 'model' in options else '/policy'}"
 
 
@@ -140,6 +141,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "history": (rf"(?: (?!--){_TARGET})?", _history),
     "lineage": (f" {_TARGET}", _read("/lineage")),
     "why": (f" {_TARGET}", _read("/why")),
+    "verify": (f" {_TARGET}", lambda model, selector, *_: f"POST {_path(model, selector, '/verify')}"),
     "deploy": (f" {_TARGET}", lambda model, selector, *_: f"POST {_path(model, selector, '/deploy')}"),
     "promote": (f" {_TARGET}", _promote),
     "rollback": (f" {_TARGET}", _rollback),
@@ -153,7 +155,7 @@ REQUESTS: dict[str, tuple[str, Callable[[str, str, str, Options], str]]] = {
     "edit": (f" {_TARGET}", _edit),
     "evaluate": (f" {_TARGET}", _evaluate),
     "push": (" PATH", _push),
-    "policy": (" (?P<more>show|apply FILE)", _policy),
+    "policy": (" (?P<more>show|apply FILE|remove)", _policy),
     "tag": (rf" {_TARGET} (?P<more>[^\s,;]+)(?:, or --remove [^\s,;]+)?", _tag),
     "token": (" list", lambda *_: "GET /tokens"),
 }
@@ -167,10 +169,7 @@ MAPPINGS = {"metric": "metrics", "param": "parameters", "tag": "tags", "data": "
 QUERY = ("force", "limit")
 """Options that are query parameters; the others are fields of the body."""
 
-_SHELL = re.compile(
-    r"\bmreg [a-z]|(?:^|: |; |, or )(?:aws|cat|chgrp|chmod|chown|cp|curl|df|export|kill|mkdir|mv|pipx?|rm|ulimit|uv) ",
-    re.MULTILINE,
-)
+_SHELL = re.compile(rf"\bmreg [a-z]|(?:^|: |; |, or )(?:{PROGRAMS}) ", re.MULTILINE)
 """Commands that are left after the translation."""
 
 _REQUEST_PATH = re.compile(r"((?<![^\s(])(?:DELETE|GET|PATCH|POST|PUT) )(/[a-z])")

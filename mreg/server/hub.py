@@ -34,6 +34,7 @@ from mreg.server.hub_errors import add_error_headers
 from mreg.server.listings import Listings
 from mreg.server.parameters import RegistryOf, decoded
 from mreg.server.problems import PrintableJSONResponse, error_response, http_error_response
+from mreg.server.schemas import PROBLEMS
 
 OID_DIGITS = 40
 """Length of the ids of files and folders, which are SHA-1 in a git repository."""
@@ -75,7 +76,7 @@ class HubRoute(APIRoute):
         return handle
 
 
-router = APIRouter(tags=["Hugging Face clients"], route_class=HubRoute)
+router = APIRouter(tags=["Hugging Face clients"], route_class=HubRoute, responses=PROBLEMS)
 
 INFO: dict[int | str, dict[str, Any]] = {
     200: {

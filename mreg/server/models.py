@@ -35,10 +35,10 @@ from mreg.server.parameters import (
     whole_model,
 )
 from mreg.server.problems import accepts_envelope, for_client, problem
-from mreg.server.schemas import responses
+from mreg.server.schemas import PROBLEMS, responses
 from mreg.wire.models import encode_production
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["models"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["models"], responses=PROBLEMS)
 
 
 class Body(BaseModel):

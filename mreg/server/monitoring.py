@@ -29,6 +29,7 @@ from mreg.domain.events import time_text
 from mreg.domain.text import printable, printable_json
 from mreg.server.parameters import requires_all_models
 from mreg.server.problems import PrintableJSONResponse, problem
+from mreg.server.schemas import PROBLEMS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
-router = APIRouter(tags=["monitoring"])
+router = APIRouter(tags=["monitoring"], responses=PROBLEMS)
 
 
 class ServerMetrics:

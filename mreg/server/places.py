@@ -1,7 +1,7 @@
 """Paths and addresses of the server in errors: only an admin for all models sees them; the log has them, too.
 
-Errors of drivers name the folder, file or URL that failed, as a local user needs it. A client cannot use it, and it
-tells where the server keeps its data.
+Errors of drivers name the folder, file, URL, host, database or user that failed, as a local user needs it. A client
+cannot use it, and it tells where the server keeps its data.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mreg.domain.text import printable
@@ -18,7 +19,7 @@ from mreg.results.tokens import Role
 from mreg.wire.errors import OPERATOR, make_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from starlette.types import Scope
 
@@ -35,9 +36,31 @@ _END = r"[^\s'\",;]*"
 _PUNCTUATION = ":.)"
 """Characters at the end of a path that belong to the sentence."""
 
-_QUOTED = re.compile(r"'(?:~?/|[A-Za-z]:\\|[a-z][a-z0-9+.-]*://)[^']*'")
-_ANY = re.compile(rf"(?:\b[a-z][a-z0-9+.-]*://|(?<![\w.~/*?-])~?/(?=\.?\w)|\b[A-Za-z]:\\){_END}")
-_QUOTES = re.compile(r"('[^']*')")
+_TO_QUOTE = r"(?:[^'\n]|'(?=\w))*'"
+"""The rest of a quoted text. An apostrophe is part of it: a letter follows."""
+
+_START = r"(?:[a-z][a-z0-9+.-]*://|~?//?(?=\.?\w)|\\{2,4}(?=[\w?.])|[a-z]:[\\/])"
+"""The start of a URL, a path of POSIX, a share, or a path with a drive."""
+
+_QUOTED = re.compile(rf"'{_START}{_TO_QUOTE}|\"{_START}[^\"\n]*\"", re.IGNORECASE)
+_ANY = re.compile(rf"(?<![\w.~/\\*?-]){_START}{_END}", re.IGNORECASE)
+_QUOTES = rf"(?<!\w)'{_TO_QUOTE}"
+
+NAME = "***"
+
+_NAMED = re.compile(
+    r"\b(host name|server at|host|user|role|database|service|bucket|container)( )\"[^\"]*\""
+    r"|\b(hostaddr|host|port)(: )'[^']*'|\b(User)( )\S+(?= has no permissions)"
+)
+"""A host, database, user or bucket in the words of libpq, PostgreSQL, Redis and object stores."""
+
+_ADDRESS = re.compile(
+    r"(?<![\w.:])(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[?(?:(?:[0-9a-f]{1,4}:){7}[0-9a-f]{1,4}"
+    r"|(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6})?::(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4}){0,6})?)\]?"
+    r"|localhost(?=:)|(?:[a-z0-9-]{1,63}\.){1,20}[a-z][a-z0-9-]{0,62}(?=:[0-9]))(?::[0-9]{1,5})?(?![\w:]|\.\w)",
+    re.IGNORECASE,
+)
+"""An IP address, or a host name with a port."""
 
 _LOG = logging.getLogger("mreg.server")
 
@@ -55,31 +78,41 @@ class Places:
         )
         known: dict[str, str] = {}
         for place, word in named:
-            for form in (place, os.path.realpath(place) if os.path.isabs(place) else ""):
+            for form in (place, place.partition("?")[0], os.path.realpath(place) if os.path.isabs(place) else ""):
                 if len(form) > 1:
                     known.setdefault(form, word)
         # The longest first: the catalog is usually in a folder of the home folder.
         self._known = [
-            (re.compile(rf"(?:{re.escape(word)} )?(?:file://)?{re.escape(place)}(?![\w-]){_END}"), word)
+            (rf"(?:{re.escape(word)} )?(?:file://)?{re.escape(place)}(?![\w-]){_END}", word)
             for place, word in sorted(known.items(), key=lambda item: -len(item[0]))
         ]
+        urls = (profile.catalog, profile.artifacts, profile.endpoint_url)
+        self._hosts = [_host_pattern(host) for host in sorted({host for url in urls for host in _hosts_of(url)})]
 
     def hide(self, text: str, *, failed: bool) -> str:
         """Return a text of an error without places of the server.
 
         Args:
-            failed: Whether the server failed, so that every path in the text is its own. Otherwise only its known
-                places are replaced, and nothing in quotes: that is what the client sent, and an answer that depends on
-                it would confirm a guess.
+            failed: Whether the server failed, so that every path, host and database in the text is its own. Otherwise
+                only its known places are replaced, and nothing in quotes: that is what the client sent, and an answer
+                that depends on it would confirm a guess.
         """
         if not failed:
-            return "".join(part if part.startswith("'") else self._without_known(part) for part in _QUOTES.split(text))
-        return _replace(_ANY, PATH, _QUOTED.sub(PATH, self._without_known(text)))
+            for known, word in self._known:
+                text = re.sub(f"{_QUOTES}|{known}", partial(_shown, word, quotes=True), text)
+            return text
+        text = _QUOTED.sub(self._word_for, text)
+        for known, word in self._known:
+            text = re.sub(known, partial(_shown, word), text)
+        text = _ANY.sub(partial(_shown, PATH), text)
+        for name in (_ADDRESS, *self._hosts):
+            text = name.sub(NAME, text)
+        return _NAMED.sub(lambda found: "".join(filter(None, found.groups())) + NAME, text)
 
-    def _without_known(self, text: str) -> str:
-        for pattern, word in self._known:
-            text = _replace(pattern, word, text)
-        return text
+    def _word_for(self, quoted: re.Match[str]) -> str:
+        """Return the word for a place in quotes."""
+        place = quoted[0][1:-1]
+        return next((word for known, word in self._known if re.match(known, place)), PATH)
 
     def error(self, error: MregError, *, failed: bool) -> MregError:
         """Return an error without places of the server; the log gets the whole one.
@@ -119,8 +152,32 @@ def _working_folder() -> str:
         return ""
 
 
-def _replace(pattern: re.Pattern[str], word: str, text: str) -> str:
-    return pattern.sub(lambda found: word + found[0][len(found[0].rstrip(_PUNCTUATION)) :], text)
+def _shown(word: str, found: re.Match[str], *, quotes: bool = False) -> str:
+    """Return the word for a place, with the punctuation that follows it.
+
+    Args:
+        quotes: Whether a text in quotes stays.
+    """
+    place = found[0]
+    return place if quotes and place.startswith("'") else word + place[len(place.rstrip(_PUNCTUATION)) :]
+
+
+def _hosts_of(url: str) -> Iterator[str]:
+    """Yield the hosts of a URL of a database or an object store; that of a bucket is its name."""
+    authority = re.match(r"[a-z][a-z0-9+.-]*://([^/?]*)", url, re.IGNORECASE)
+    given = re.findall(r"[?&](?:host|hostaddr)=([^&]*)", url)
+    for one in ",".join([authority[1].rpartition("@")[2] if authority else "", *given]).split(","):
+        host = re.sub(r":[0-9]*$", "", one).strip("[]")
+        if host and "/" not in host and "%" not in host:
+            yield host
+
+
+def _host_pattern(host: str) -> re.Pattern[str]:
+    """Return the pattern of a host; one without a dot can be any word, unless it has a port or is in quotes."""
+    name, port = re.escape(host), r":[0-9]{1,5}"
+    if "." in host:
+        return re.compile(rf"(?<![\w.-]){name}(?:{port})?(?![\w-]|\.\w)", re.IGNORECASE)
+    return re.compile(rf"(?<![\w.-]){name}{port}|'{name}'|\"{name}\"", re.IGNORECASE)
 
 
 def sees_places(scope: Mapping[str, object] | Scope) -> bool:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import pkgutil
 import socket
-import threading
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -15,10 +14,11 @@ import uvicorn
 from anyio.to_thread import current_default_thread_limiter
 
 from mreg.domain.text import quoted
-from mreg.errors import MregError, Unavailable
+from mreg.errors import Unavailable
 from mreg.registry.prepared import remove_leftovers
 from mreg.server.app import build_app
 from mreg.server.connections import Connections, Limits, compute_limits
+from mreg.server.direct import upkeep
 from mreg.server.monitoring import logging_config
 from mreg.server.protocol import Protocol
 from mreg.server.settings import KEEP_ALIVE_SECONDS
@@ -43,16 +43,17 @@ UNLIMITED_FILES = 1 << 20
 """Assumed if the system does not limit open files."""
 
 
-def _remove_expired(registry: LocalRegistry) -> None:
-    with contextlib.suppress(MregError):  # gc removes them, too
-        registry.remove_expired_uploads()
-
-
-def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[str], None]) -> None:
+def serve(
+    registry: LocalRegistry,
+    settings: ServerSettings,
+    ready: Callable[[str], None],
+    notice: Callable[[str], None] = lambda _text: None,
+) -> None:
     """Serve a registry until the process is signalled to stop; requests in progress are finished first.
 
     Args:
         ready: Called with the URL of the server as soon as it accepts requests.
+        notice: Called with notes for the operator.
 
     Raises:
         Unavailable: The server cannot listen on the address.
@@ -61,10 +62,9 @@ def serve(registry: LocalRegistry, settings: ServerSettings, ready: Callable[[st
     limits = compute_limits(_open_files(), settings.connections, settings.connections_per_address)
     listening = _listen(settings, limits.backlog)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    with listening:
+    takes_direct = settings.direct and not settings.read_only
+    with listening, upkeep(registry, notice) if takes_direct else contextlib.nullcontext():
         remove_leftovers()
-        if settings.direct and not settings.read_only:
-            threading.Thread(target=_remove_expired, args=(registry,), daemon=True).start()
         app = build_app(registry, settings)
         config = uvicorn.Config(
             app,

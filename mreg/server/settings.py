@@ -35,6 +35,9 @@ IDLE_SECONDS = 60.0
 DIRECT_SECONDS = 900
 """Time for which a presigned URL of the bucket is valid: a request must begin within it."""
 
+DIRECT_UPLOADS = 4
+"""Number of uploads of the maximum size that a client can have begun and not finished at the bucket."""
+
 MINIMUM_RATE = 1 << 10
 """Minimum average rate of a body in bytes per second, checked after `IDLE_SECONDS`."""
 

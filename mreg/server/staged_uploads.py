@@ -27,12 +27,12 @@ from mreg.server.blobs import (
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, json_response, requires_role
-from mreg.server.schemas import responses
+from mreg.server.schemas import PROBLEMS, responses
 
 if TYPE_CHECKING:
     from mreg.server.settings import ServerSettings
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"], responses=PROBLEMS)
 
 
 class StagedFile(Body):

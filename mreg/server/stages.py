@@ -27,9 +27,9 @@ from mreg.server.parameters import (
     seen_policy,
     seen_stage,
 )
-from mreg.server.schemas import responses
+from mreg.server.schemas import PROBLEMS, responses
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["stages and policies"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["stages and policies"], responses=PROBLEMS)
 
 NEXT = "next"
 """The target of a transition to the next of None, Staging, Production, Archived."""

@@ -21,10 +21,10 @@ from mreg.server.operations import Operation, answer
 from mreg.server.parameters import Model, Version, requires_role, whole_model
 from mreg.server.places import Places, sees_places
 from mreg.server.problems import Refused
-from mreg.server.schemas import body_schema, long_responses
+from mreg.server.schemas import PROBLEMS, body_schema, long_responses
 from mreg.server.settings import ServerSettings
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["maintenance"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["maintenance"], responses=PROBLEMS)
 
 Sample = Annotated[float, Query(description="Share of the artifacts to verify, chosen at random.", examples=[0.05])]
 

@@ -40,10 +40,10 @@ from mreg.server.parameters import (
     requires_role,
 )
 from mreg.server.receiving import is_json
-from mreg.server.schemas import responses
+from mreg.server.schemas import PROBLEMS, responses
 from mreg.server.upload import REQUEST, receive_upload
 
-router = APIRouter(route_class=EnvelopeRoute, tags=["versions"])
+router = APIRouter(route_class=EnvelopeRoute, tags=["versions"], responses=PROBLEMS)
 
 
 class VersionChanges(Body):

@@ -185,15 +185,17 @@ class Bucket:
 
     @property
     def strict(self) -> bool:
-        """True if a request by a presigned URL is refused when it has headers that were not signed; see `is_strict`."""
+        """True if a request by a presigned URL is refused when it has headers that were not signed; see `is_strict`.
+
+        Raises:
+            Unavailable: The store does not answer the probe.
+        """
         with self._probing:
             known = self.traits.strict
             if known is None:
-                with contextlib.suppress(MregError, Failure):
-                    known = is_strict(self)
-            if known is not None:
+                known = is_strict(self)
                 self.learn(replace(self.traits, strict=known))
-            return known is True
+            return known
 
     def _see_version(self, version: str) -> None:
         """Forget the probed conditions if the response to a put shows that versioning was turned on or off."""

@@ -253,15 +253,15 @@ def _certificates(path: str, variable: str = "AWS_CA_BUNDLE") -> dict[str, Any]:
     """Return the option that trusts the certificates of a file, which a variable names."""
     if not path:
         return {}
+    hint = f"set {variable} to a file of certificates in PEM format"
     try:
         with open(path, "rb") as stream:
-            return {"root_certificate": stream.read()}
+            certificates = stream.read()
     except OSError as error:
-        raise Failure(
-            Kind.SETTINGS,
-            f"cannot read {variable} {path}: {error.strerror}",
-            hint=f"set {variable} to a file of certificates in PEM format",
-        ) from error
+        raise Failure(Kind.SETTINGS, f"cannot read {variable} {path}: {error.strerror}", hint=hint) from error
+    if b"-----BEGIN " not in certificates:
+        raise Failure(Kind.SETTINGS, f"invalid {variable} {path}: it has no certificate", hint=hint)
+    return {"root_certificate": certificates}
 
 
 class ObjectClient:

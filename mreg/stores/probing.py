@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mreg.domain.digest import Digest
 from mreg.errors import MregError, Unavailable
-from mreg.stores.failures import Failure, foreign
+from mreg.stores.failures import Failure, Kind, foreign
 from mreg.stores.integrity import IntegrityCheck, encoded
 from mreg.stores.traits import BARE, QUOTED, Traits
 
@@ -204,30 +204,41 @@ def revives(bucket: Bucket) -> bool:
         return bool(_swap(bucket, key, CONTENT, ""))
 
 
-def is_strict(bucket: Bucket) -> bool | None:
+def is_strict(bucket: Bucket) -> bool:
     """Return whether the store refuses a request by a presigned URL that has a header of S3 which was not signed.
 
     Otherwise a client could add ``x-amz-copy-source`` to the upload of a part: the store would look up any object for
-    it. The result is None if the store does not answer.
+    it.
+
+    Raises:
+        Unavailable: The store does not answer, or refuses the request without that header, too.
     """
     with _probe(bucket) as (key, written):
         written.append(bucket.put(key, CONTENT, _digest(CONTENT)))
         name = bucket.key(key)
         upload = bucket.call("create_multipart_upload", Key=name)["UploadId"]
-        try:
+
+        def put(headers: dict[str, str]) -> int:
             url = bucket.signing.presign(
                 "upload_part", PROBE_SECONDS, Key=name, UploadId=upload, PartNumber=1, ContentLength=1
             )
+            status = bucket.signing.put_by_url(url, CONTENT[:1], headers)
+            if status == 429 or status >= 500:
+                raise Failure(Kind.ANSWER, status=status, code=str(status))
+            return status
+
+        try:
+            status = bucket.retry.run(lambda: put({}))
+            if status != 200:
+                endpoint = bucket.connection.target.endpoint
+                raise Unavailable(f"{endpoint} refused the part of an upload by a presigned URL (HTTP {status})")
             source = {"x-amz-copy-source": f"{bucket.name}/{name}", "x-amz-copy-source-range": "bytes=0-0"}
-            status = bucket.signing.put_by_url(url, CONTENT[:1], source)
-        except Failure:
-            return None
+            return bucket.retry.run(lambda: put(source)) == 403
         finally:
             with contextlib.suppress(Failure, MregError):
                 bucket.call(
                     "abort_multipart_upload", expected=lambda failure: failure.status == 404, Key=name, UploadId=upload
                 )
-    return None if status == 429 or status >= 500 else status == 403
 
 
 def _swap(bucket: Bucket, key: str, data: bytes, tag: str) -> str:

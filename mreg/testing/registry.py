@@ -579,7 +579,12 @@ class RegistryContract(abc.ABC):
     def test_a_rollback_goes_back_and_further_back(self, registry: Registry, model: str) -> None:
         """Only a version that was in the stage can return."""
         self.push(registry, model, b"3")
-        for number in (1, 2):
+        for number, reason in (
+            (1, "no version was ever in it"),
+            (2, f"{model}@1 is the only version that was ever in it"),
+        ):
+            with pytest.raises(errors.NotFound, match=f"^cannot roll back Production of {model}: {reason}$"):
+                registry.rollback(model)
             registry.promote(f"{model}@{number}", "production")
         change = registry.rollback(model, reason="again")
         assert (change.version.version, [str(one) for one in change.archived]) == (1, [f"{model}@2"])

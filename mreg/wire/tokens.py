@@ -33,6 +33,7 @@ class TokenInfo(TypedDict):
     expires: Annotated[str | None, "time from which on it is refused, or null"]
     last_used_at: Annotated[str | None, "time of a recent use, up to an hour before the last one, or null"]
     revoked_at: Annotated[str | None, "time at which it was revoked, or null"]
+    expired: Annotated[bool, "whether it had expired when it was read, by the clock of the registry or server"]
 
 
 class Identity(TypedDict):
@@ -79,6 +80,7 @@ def _encode_info(token: results.TokenInfo) -> TokenInfo:
         "expires": encode_time(token.expires),
         "last_used_at": encode_time(token.last_used_at),
         "revoked_at": encode_time(token.revoked_at),
+        "expired": token.expired,
     }
 
 
@@ -92,6 +94,7 @@ def _decode_info(shape: TokenInfo) -> results.TokenInfo:
         expires=decode_optional_time(shape["expires"]),
         last_used_at=decode_optional_time(shape["last_used_at"]),
         revoked_at=decode_optional_time(shape["revoked_at"]),
+        expired=shape["expired"],
     )
 
 

@@ -11,6 +11,7 @@ import socket
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -254,7 +255,8 @@ def test_slow_senders_of_bundles_take_no_place_and_no_space(
     bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = 4 * len(bundle)
-    monkeypatch.setattr("mreg.files.room", lambda _folder: room)
+    monkeypatch.setattr("mreg.registry.temporary_space.room", lambda _folder: room)
+    monkeypatch.setattr("mreg.registry.temporary_space._shares", set())
     server = in_process()
     # Each has sent a byte, which counts; together they announce more than twice of what all can have.
     slow = [sending(server, length=room // 4) for _ in range(OPERATIONS + 1)]
@@ -281,17 +283,23 @@ def test_a_silent_sender_of_a_bundle_is_cut(in_process: Callable[..., Served], m
     removed()
 
 
+@contextmanager
+def importing(server: Served, length: int, accept: str) -> Iterator[socket.socket]:
+    """An import whose first byte was received, at a server that then runs as many operations as it can."""
+    with sending(server, length=length, accept=accept) as connection, ExitStack() as others:
+        received(1)
+        for _ in range(OPERATIONS):
+            until(others.enter_context(connect(server)), b'"total":10')
+        yield connection
+
+
 @pytest.mark.parametrize("accept", ["*/*", "text/event-stream"])
 def test_an_import_that_was_received_waits_for_its_turn(
     bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, slow: Slow, accept: str
 ) -> None:
     """A bundle of gigabytes is not sent again because other operations began while it was received."""
     server = in_process()
-    with sending(server, length=len(bundle), accept=accept) as connection:
-        received(1)
-        others = [connect(server) for _ in range(OPERATIONS)]
-        for other in others:
-            until(other, b'"total":10')
+    with importing(server, len(bundle), accept) as connection:
         assert server.ask("POST", "/import", data=bundle).json()["code"] == "busy"  # it has sent nothing yet
         connection.sendall(bundle[1:])
         while UPLOADS.active != 1 or Path(
@@ -300,8 +308,6 @@ def test_an_import_that_was_received_waits_for_its_turn(
             time.sleep(0.01)
         slow.go.set()
         until(connection, b'"versions"')
-        for other in others:
-            other.close()
     assert registry.model("copy").version_count == 2
 
 
@@ -310,16 +316,11 @@ def test_an_import_that_waits_ends_with_its_client(
     bundle: bytes, in_process: Callable[..., Served], registry: LocalRegistry, slow: Slow, accept: str
 ) -> None:
     server = in_process()
-    with sending(server, length=len(bundle), accept=accept) as connection:
-        received(1)
-        others = [connect(server) for _ in range(OPERATIONS)]
-        for other in others:
-            until(other, b'"total":10')
+    with importing(server, len(bundle), accept) as connection:
         connection.sendall(bundle[1:])
-    while UPLOADS.active:
-        time.sleep(0.01)
-    slow.go.set()
-    for other in others:
-        other.close()
+        connection.close()
+        while UPLOADS.active:
+            time.sleep(0.01)
+        slow.go.set()
     assert [str(one.model.name) for one in registry.models()] == ["m"]
     removed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -12,13 +13,17 @@ import requests
 
 from mreg.artifacts import direct_upload
 from mreg.artifacts.claims import Uploader
+from mreg.artifacts.s3 import S3Backend
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput, Unavailable
 from mreg.remote.connection import Connection
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
 from mreg.wire.protocol import DIRECT_BYTES
 from tests.conftest import EVERY_STORE, local_registry
 from tests.contracts.test_s3_backend import backend_at
+from tests.proxy import Proxy
 from tests.servers import Place
 
 SECRET = os.urandom(1 << 20)
@@ -30,7 +35,7 @@ def test_a_store_that_copies_for_a_part_takes_no_direct_uploads(place: Place) ->
     backend = backend_at(place)
     place.write(blob_key(DIGEST), SECRET)
     upload = direct_upload.begin(
-        backend, Uploader("eve", ModelName("team/net")), DIGEST, len(SECRET), datetime.now(UTC)
+        backend, Uploader("eve", ModelName("team/net")), DIGEST, len(SECRET), datetime.now(UTC), announced=1 << 30
     )
     copied = requests.put(
         upload.presign(1, len(SECRET), 60),
@@ -38,7 +43,7 @@ def test_a_store_that_copies_for_a_part_takes_no_direct_uploads(place: Place) ->
         headers={"x-amz-copy-source": f"models/{place.prefix}/{blob_key(DIGEST)}"},
         timeout=60,
     )
-    assert backend.takes_direct() is (copied.status_code == 403)
+    assert (not backend.direct_refusal()) is (copied.status_code == 403)
     upload.discard()
     assert ([*place.keys("probes"), *place.keys("direct")], place.uploads()) == ([], [])
 
@@ -56,7 +61,46 @@ def test_a_server_offers_direct_uploads_only_if_the_store_refuses_unsigned_heade
     assert needed.direct is is_strict
     if not is_strict:
         with pytest.raises(BadInput, match="this server takes no direct uploads"):
-            registry.begin_direct(model, DIGEST, DIRECT_BYTES, seconds=60, permitted=True)
+            registry.begin_direct(model, DIGEST, DIRECT_BYTES, seconds=60, announced=1 << 30, permitted=True)
+
+
+@pytest.fixture
+def backend_behind(place: Place) -> Iterator[tuple[S3Backend, Proxy]]:
+    """A backend whose requests pass a proxy."""
+    proxy = Proxy(place.server.port)
+    yield S3Backend(Bucket(place.url, StoreSettings(endpoint_url=proxy.endpoint), lambda _text: None)), proxy
+    proxy.stop()
+
+
+def refuse_once(proxy: Proxy, status: str) -> list[str]:
+    """Answer the first request by a presigned URL; return the list of all of them."""
+    seen: list[str] = []
+
+    def answer(line: str) -> tuple[str, str, str] | None:
+        seen.extend([line] * ("X-Amz-Signature" in line))
+        return (status, "application/xml", "<Error/>") if seen == [line] else None
+
+    proxy.answer = answer
+    return seen
+
+
+def test_the_probe_of_an_overloaded_store_is_sent_again(backend_behind: tuple[S3Backend, Proxy]) -> None:
+    backend, proxy = backend_behind
+    seen = refuse_once(proxy, "503 Slow Down")
+    assert (backend.direct_refusal(), len(seen)) == ("", 3)
+
+
+@pytest.mark.parametrize("status", ["403 Forbidden", "404 Not Found"])
+def test_a_probe_that_finds_nothing_out_is_repeated_with_the_next_upload(
+    backend_behind: tuple[S3Backend, Proxy], status: str
+) -> None:
+    backend, proxy = backend_behind
+    refuse_once(proxy, status)
+    assert backend.direct_refusal() == (
+        "the store did not answer a probe, which is repeated with the next upload: "
+        f"{proxy.endpoint} refused the part of an upload by a presigned URL (HTTP {status[:3]})"
+    )
+    assert backend.direct_refusal() == ""
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::ffff:127.0.0.1]"])

@@ -92,7 +92,7 @@ def full(_catalog: Path, _store: Path, patch: pytest.MonkeyPatch) -> None:
 
 
 def no_room(_catalog: Path, _store: Path, patch: pytest.MonkeyPatch) -> None:
-    patch.setattr("mreg.files.room", lambda _folder: 0)
+    patch.setattr("mreg.registry.temporary_space.room", lambda _folder: 0)
 
 
 def no_temporary_folder(_catalog: Path, _store: Path, _patch: pytest.MonkeyPatch) -> None:
@@ -300,6 +300,91 @@ def test_places_are_replaced_by_words(what: str) -> None:
     assert (type(shown), shown.message) == (type(error), message)
 
 
+TEAM = Places(
+    Profile(
+        name="p",
+        catalog="postgresql://mreg@db.internal:5433,standby/prod?sslmode=require",
+        artifacts="s3://secret-bucket/models",
+        endpoint_url="https://minio:9000",
+    )
+)
+
+WORDS = [
+    # (what a message of a server that failed says, what a client reads)
+    ("cannot read '/srv/ada's models/x': EIO", "cannot read a path of the server: EIO"),
+    ('cannot read "/srv/ada\'s models/x": EIO', "cannot read a path of the server: EIO"),
+    ("can't read '/srv/x' and '/srv/y'", "can't read a path of the server and a path of the server"),
+    (r"cannot read \\nas\models\x.pkl: EIO", "cannot read a path of the server: EIO"),
+    (r"cannot read '\\\\nas\\my models\\x': EIO", "cannot read a path of the server: EIO"),
+    ("cannot read //nas/models/x", "cannot read a path of the server"),
+    ("cannot read '//nas/my models/x'", "cannot read a path of the server"),
+    ("cannot read D:/models/x and d:\\x", "cannot read a path of the server and a path of the server"),
+    ("cannot read S3://Secret/x, AZ://c/x", "cannot read a path of the server, a path of the server"),
+    ("cannot use the catalog postgresql://mreg@db.internal:5433,standby/prod: x", "cannot use the catalog: x"),
+    ('FATAL: database "prod" does not exist', "FATAL: database *** does not exist"),
+    ('password authentication failed for user "mreg"', "password authentication failed for user ***"),
+    ('role "mreg_app" is not permitted to log in', "role *** is not permitted to log in"),
+    (
+        'connection to server at "db.internal" (10.0.0.5), port 5433 failed: Connection refused',
+        "connection to server at *** (***), port 5433 failed: Connection refused",
+    ),
+    ('could not translate host name "standby" to address', "could not translate host name *** to address"),
+    (
+        'no pg_hba.conf entry for host "::1", user "u", database "d"',
+        "no pg_hba.conf entry for host ***, user ***, database ***",
+    ),
+    ("host: 'standby', port: '5433', hostaddr: '10.0.0.5': x", "host: ***, port: ***, hostaddr: ***: x"),
+    ("DB.INTERNAL does not respond", "*** does not respond"),
+    ("Error 111 connecting to cache.example:6379. Refused.", "Error 111 connecting to ***. Refused."),
+    ("Error 111 connecting to localhost:6379. Refused.", "Error 111 connecting to ***. Refused."),
+    ("connecting to [2001:db8::1]:6379 or 2001:db8:0:0:0:0:0:1", "connecting to *** or ***"),
+    ("cannot connect to minio:9000: refused", "cannot connect to ***: refused"),
+    ("User mreg has no permissions to run the 'set' command", "User *** has no permissions to run the 'set' command"),
+    ('the bucket "secret-bucket" does not exist', "the bucket *** does not exist"),
+]
+STAYS = [
+    "cannot read team-a/churn@3 now, nor a/b/c.d",
+    f"the blob sha256:{'ab' * 32} is damaged; so is sha256:1234",
+    "it failed at 04:08:20, 2026-11-27T04:08:20Z, after 1.5 s: 3/4 of 10.5 GB",
+    "limited to team-a/*, b/?; the standby is minio",
+    "invalid host name 'x' of the model 'm'",
+    "mreg 1.2.3, schema 5; x::y",
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), WORDS)
+def test_places_hosts_and_databases_of_the_server_are_hidden(text: str, shown: str) -> None:
+    assert TEAM.hide(text, failed=True) == shown
+
+
+@pytest.mark.parametrize("text", STAYS)
+def test_names_digests_and_times_stay(text: str) -> None:
+    assert TEAM.hide(text, failed=True) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("cannot reach https://hf.example/x; see '/srv/x' and 10.0.0.5", None),
+        ("invalid name 'postgresql://mreg@db.internal:5433,standby/prod'", None),
+        ("invalid name 'it's s3://secret-bucket/models'", None),
+        ("the catalog postgresql://mreg@db.internal:5433,standby/prod is busy", "the catalog is busy"),
+        ("can't lock s3://secret-bucket/models/x: 'm' has it", "can't lock the artifact store: 'm' has it"),
+    ],
+)
+def test_what_a_client_sent_stays(text: str, shown: str | None) -> None:
+    assert TEAM.hide(text, failed=False) == (shown or text)
+
+
+def test_a_known_place_can_have_an_apostrophe() -> None:
+    places = Places(Profile(name="p", catalog="/srv/ada's/c.db", artifacts="/srv/ada's/artifacts"))
+    for failed in (True, False):
+        assert (
+            places.hide("cannot write /srv/ada's/artifacts/x: EIO", failed=failed)
+            == "cannot write the artifact store: EIO"
+        )
+
+
 def test_hints_and_details_with_a_place_are_left_out() -> None:
     error = Unavailable(
         "cannot write", hint="chmod g+w /srv/models", path="/srv/x", size=7, more=["a", "/srv/y"], blob="sha256:00"
@@ -309,5 +394,6 @@ def test_hints_and_details_with_a_place_are_left_out() -> None:
 
 
 def test_a_long_text_takes_no_long_time() -> None:
-    for text in ("/srv/models/artifacts/" + "." * 500_000 + "x", "/a" * 200_000, "'/" * 200_000, "a://" * 100_000):
+    for text in ("/srv/models/artifacts/" + "." * 500_000 + "x", "/a" * 200_000, "'/" * 200_000, "a://" * 100_000, "'/a'b" * 99_999,
+                 "1:" * 200_000, "a." * 200_000, "\\\\a" * 99_999, "//a" * 99_999, 'user "' * 99_999, "::" * 99_999):  # fmt: skip
         assert "/srv" not in PLACES.hide(text, failed=True)

@@ -84,7 +84,7 @@ def test_a_token_is_saved_after_a_check_and_used_until_logout(
     )
     assert done.out == (
         "name\trole\tserver\tmodels\texpires\tversion\tsource\n"
-        f"ada\tadmin\t{served.url}\t\t\t{mreg.__version__}\t{saved()}\n"
+        f"ada\tadmin\t{served.url}\t*\t\t{mreg.__version__}\t{saved()}\n"
     )
     assert saved().read_text().count(secret) == 1
     monkeypatch.setenv("MREG_SERVER", served.url)
@@ -213,6 +213,21 @@ def test_a_url_that_leads_to_no_server_is_refused_before_the_token_is_read(
     assert hint in done.err
 
 
+@pytest.mark.parametrize("path", ["models", "models/team/churn/versions/3", "docs", "openapi.json", "version"])
+def test_the_url_of_a_page_is_answered_with_that_of_the_server(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("MREG_SERVER", f"{served.url}/{path}")
+    monkeypatch.setenv("MREG_TOKEN", served.secrets["ada"])
+    for words in (["whoami"], ["show", "team/churn"], ["register", "x"]):
+        done = command(*words)
+        assert (done.code, done.err) == (
+            8,
+            f"error: no mreg server at {served.url}/{path}: there is one at this host, but not with this path\n"
+            f"  write {served.url}\n",
+        )
+
+
 def test_a_token_on_the_command_line_is_refused_and_not_repeated(served: Serving, command: Mreg) -> None:
     done = command("login", served.url, "mreg_hunter2")
     assert (done.code, "hunter2" in done.err) == (2, False)
@@ -335,7 +350,7 @@ def test_logout_tells_which_servers_have_tokens(served: Serving, typed: Typed, c
     assert done.err.endswith(f"there are tokens for {served.url}\n")
     done = command("logout")
     assert (done.code, done.err) == (
-        2, f"error: the profile local has no server\n  name it: mreg logout {served.url}\n"
+        2, f"error: the profile local names no server\n  name it: mreg logout {served.url}\n"
     )  # fmt: skip
     assert command("logout", served.url, "--all").code == 2
     assert command("logout", "--all", "-q").out == f"{served.url}\n"
@@ -346,7 +361,7 @@ def test_whoami_needs_a_server(command: Mreg) -> None:
     done = command("whoami")
     assert (done.code, done.err) == (
         2,
-        "error: the profile local has no server\n  log in to a server: mreg login https://HOST\n"
+        "error: the profile local names no server\n  log in to a server: mreg login https://HOST\n"
         "  or name a profile with a server: --profile NAME\n"
         "  your name in the audit trail here: mreg profile show\n",
     )
@@ -541,7 +556,7 @@ def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str
     done = command(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        f"error: {name} needs direct access to the catalog, but the profile team uses the server https://models.example\n"
+        f"error: {name} needs direct access to the catalog, but the profile team names the server https://models.example\n"
         "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
     )
 
@@ -555,7 +570,7 @@ def test_a_catalog_behind_a_server_is_not_copied(
     assert (done.code, done.out, done.err) == (
         2,
         "",
-        "error: mreg catalog copy needs direct access to the catalog, but the profile team uses the server "
+        "error: mreg catalog copy needs direct access to the catalog, but the profile team names the server "
         "https://models.example\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
@@ -710,6 +725,19 @@ def test_a_profile_shows_that_a_token_has_no_server(command: Mreg, monkeypatch: 
     monkeypatch.setenv("MREG_TOKEN", "mreg_x")
     assert command("profile", "show").err == "commands fail here: MREG_TOKEN is set, and no server is named\n"
     assert command("profile", "show", "local").err == ""
+
+
+def test_a_profile_shows_what_names_the_registry(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MREG_SERVER", "https://models.example")
+    rows = command("profile", "show").out.splitlines()
+    assert rows[1] == "name\tlocal\tdefault; its registry is overridden by MREG_SERVER"
+    assert command("profile", "list").err == "MREG_SERVER names the registry: https://models.example is used\n"
+    assert "but MREG_SERVER names the server https://models.example\n" in command("restore", "x").err
+    monkeypatch.delenv("MREG_SERVER")
+    assert command("profile", "show").out.splitlines()[1] == "name\tlocal\tdefault"
+    monkeypatch.setenv("MREG_CATALOG", "catalog.db")
+    assert command("profile", "show").out.splitlines()[1].endswith("overridden by MREG_CATALOG")
+    assert command("whoami").err.startswith("error: MREG_CATALOG names no server\n")
 
 
 # The token command

@@ -233,9 +233,9 @@ def test_long_work_is_told_line_by_line_where_there_is_no_terminal(capfd: pytest
     bar = progress.ShownProgress("push", quiet=False, terminal=False)
     bar.started -= 20
     bar.next_line -= 20
-    bar.update(50_000_000, 200_000_000)
+    bar(50_000_000, 200_000_000)
     assert re.fullmatch(r"push: 25 %, 50 MB of 200 MB, [\d.]+ MB/s, \d+ s left\n", capfd.readouterr().err)
-    bar.update(60_000_000, 200_000_000)
+    bar(60_000_000, 200_000_000)
     assert capfd.readouterr().err == ""
 
 

@@ -18,7 +18,7 @@ def test_lines_tell_share_rate_and_time_left(
     bar = ShownProgress("push", again="send", quiet=False, terminal=False)
     for seconds, done in ((1, 10), (10, 500_000), (15, 900_000), (21, 1_000_000), (22, 0), (32, 100_000)):
         now[0] = 100.0 + seconds
-        bar.update(done, 1_000_000)
+        bar(done, 1_000_000)
     bar.close()
     assert capsys.readouterr().err.splitlines() == [
         "push: 50 %, 500 kB of 1 MB, 50 kB/s, 10 s left",
@@ -33,6 +33,16 @@ def test_a_bar_begins_again_with_the_next_pass(
     monkeypatch.setattr(progress, "QUIET_SECONDS", 0.0)
     bar = ShownProgress("push", again="send", quiet=False, terminal=True)
     for done in (10, 100, 0, 50, 100):
-        bar.update(done, 100)
+        bar(done, 100)
     assert (bar.bar.tasks[0].completed, bar.bar.tasks[0].description) == (100, "send")
     bar.close()
+
+
+def test_a_pass_has_the_name_that_the_push_gives_it(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = ShownProgress("push", again="send", quiet=False, terminal=False)
+    for done in (100, 0, 100):
+        bar(done, 100)
+    bar.name_pass("verify")
+    bar.next_line = 0.0
+    bar(0, 200)
+    assert capsys.readouterr().err == "verify: 0 %, 0 bytes of 200 bytes, 0 bytes/s\n"

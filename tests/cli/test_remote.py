@@ -171,7 +171,6 @@ DECISIONS = [
     ["why", "churn@1"],
     ["policy", "remove"],
     ["policy", "remove", "--yes"],
-    ["deploy", "churn@1"],
     ["deploy"],
     ["token", "revoke", "none"],
     ["token", "create", "a b"],

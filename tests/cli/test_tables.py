@@ -581,7 +581,7 @@ def test_gc_reports_garbage_within_the_grace_period(registry_of_two: Mreg) -> No
 # Notes
 
 
-def test_notes_and_errors_are_wrapped_at_words_on_a_terminal_and_hints_are_not(
+def test_notes_errors_and_hints_are_wrapped_at_words_on_a_terminal(
     command: Mreg, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = ["push", "m.bin", "--metrics-prefix", "a", "--metrics-prefix", "b", "--metrics-prefix", "c"]
@@ -589,7 +589,9 @@ def test_notes_and_errors_are_wrapped_at_words_on_a_terminal_and_hints_are_not(
     monkeypatch.setenv("COLUMNS", "31")
     assert command(*long).err == one_line
     monkeypatch.setattr("mreg.streams.is_terminal", lambda name: name == "stderr")
-    assert command(*long).err == one_line.replace("metrics files", "metrics\nfiles")
+    assert command(*long).err == one_line.replace("metrics files", "metrics\nfiles").replace(
+        "once, or once for each ", "once,\n  or once for each\n  "
+    )
     assert streams.wrapped("word " * 20 + "/a/path/that/is/longer/than/the/terminal") == (
         "word word word word word word\n" * 3 + "word word\n/a/path/that/is/longer/than/the/terminal"
     )

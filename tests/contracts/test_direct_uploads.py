@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
 
-from mreg.artifacts import direct_upload, partial_upload, s3_direct
+from mreg.artifacts import direct_upload, s3_direct
 from mreg.artifacts.backend import DirectUpload, SupportsDirectUploads
 from mreg.artifacts.claims import Uploader
 from mreg.artifacts.s3 import S3Backend
@@ -18,6 +22,8 @@ from mreg.artifacts.store import ArtifactStore
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.names import ModelName
 from mreg.errors import BadInput, Conflict, NotFound
+from mreg.registry.local import LocalRegistry
+from mreg.server import direct
 from tests.conftest import EVERY_STORE
 from tests.contracts.test_s3_backend import backend_at
 from tests.servers import Place
@@ -35,11 +41,11 @@ def backend(place: Place) -> S3Backend:
 
 @pytest.fixture
 def begin(backend: S3Backend) -> Callable[[], DirectUpload]:
-    return lambda: direct_upload.begin(backend, ADA, DIGEST, len(DATA), NOW)
+    return lambda: direct_upload.begin(backend, ADA, DIGEST, len(DATA), NOW, announced=1 << 30)
 
 
 def send(upload: DirectUpload, data: bytes = DATA, *, most: int = 100) -> None:
-    missing, _ = direct_upload.missing_parts(upload, len(DATA))
+    missing, _ = direct_upload.missing_parts(upload, len(data))
     for number, size in list(missing.items())[:most]:
         start = (number - 1) * (8 << 20)
         url = upload.presign(number, size, 60)
@@ -64,9 +70,9 @@ def test_the_parts_become_a_blob(backend: S3Backend, begin: Callable[[], DirectU
     assert direct_upload.missing_parts(again, len(DATA)) == ({2: 8 << 20, 3: 5}, 8 << 20)
     send(again)
     old_url = again.presign(1, 8 << 20, 60)
-    steps: list[int] = []
-    direct_upload.finish(again, DIGEST, len(DATA), lambda done, _total: steps.append(done))
-    assert (steps[-1], place.read(blob_key(DIGEST)) == DATA) == (len(DATA), True)
+    steps: list[tuple[int, int]] = []
+    direct_upload.finish(again, DIGEST, len(DATA), lambda *step: steps.append(step))
+    assert (steps[-1], place.read(blob_key(DIGEST)) == DATA) == ((len(DATA), 2 * len(DATA)), True)
     assert requests.put(old_url, data=b"x" * (8 << 20), timeout=60).status_code in (404, 500)  # 500: moto
     assert place.read(blob_key(DIGEST)) == DATA
     # Until it is discarded, it can be finished again.
@@ -76,7 +82,7 @@ def test_the_parts_become_a_blob(backend: S3Backend, begin: Callable[[], DirectU
     with pytest.raises(NotFound):
         again.open()
     with pytest.raises(NotFound):
-        again.move(f"{blob_key(DIGEST)}x", len(DATA))
+        again.move(f"{blob_key(DIGEST)}x", len(DATA), lambda _count: None)
     assert backend.find_direct(ADA.direct(DIGEST, len(DATA))) is None
 
 
@@ -98,9 +104,11 @@ def test_a_large_object_is_copied_in_parts(
     monkeypatch.setattr(s3_direct, "COPY_BYTES", 6 << 20)
     upload = begin()
     send(upload)
-    direct_upload.finish(upload, DIGEST, len(DATA), ignore)
+    steps: list[int] = []
+    direct_upload.finish(upload, DIGEST, len(DATA), lambda done, _total: steps.append(done - len(DATA)))
     upload.discard()
     assert place.read(blob_key(DIGEST)) == DATA
+    assert [step for step in steps if step > 0] == [6 << 20, 12 << 20, len(DATA)]
     assert (place.keys("direct"), place.uploads()) == ([], [])
 
 
@@ -153,17 +161,78 @@ def test_unfinished_uploads_are_listed_and_discarded(
     assert (place.keys(), place.uploads(), list(store.unfinished())) == (["direct/notes.txt"], [], [])
 
 
-def test_expired_uploads_make_room(backend: S3Backend, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def announce(backend: S3Backend, size: int, uploader: Uploader = ADA, now: datetime = NOW) -> DirectUpload:
+    return direct_upload.begin(backend, uploader, DIGEST, size, now, announced=100)
+
+
+def test_a_caller_has_a_limited_number_of_unfinished_uploads(
+    backend: S3Backend, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(direct_upload, "CALLER_LIMIT", 2)
-    assert partial_upload.CALLER_LIMIT == 100
-    for size in (10, 11, 12):
-        direct_upload.begin(backend, ADA, DIGEST, size, NOW)
-    assert len(place.keys("direct")) == 2
-    direct_upload.begin(backend, Uploader("bob", ADA.model), DIGEST, 10, NOW)
-    assert len(place.keys("direct")) == 3  # another caller has its own limit
-    direct_upload.begin(backend, ADA, DIGEST, 20, NOW + timedelta(hours=25))
-    assert len(place.keys("direct")) == 2
-    direct_upload.remove_expired(backend, NOW)
-    assert len(place.keys("direct")) == 2
-    direct_upload.remove_expired(backend, NOW + timedelta(hours=25))
-    assert (place.keys("direct"), place.uploads()) == ([], [])
+    for size in (10, 11):
+        announce(backend, size)
+    with pytest.raises(Conflict) as raised:
+        announce(backend, 12)
+    assert raised.value.message == (
+        "this client has 2 unfinished direct uploads of 21 bytes, and can have at most 2 of 100 bytes together"
+    )
+    assert raised.value.hint.startswith("upload the blob to the server, or repeat interrupted pushes")
+    assert (len(place.keys("direct")), len(place.uploads())) == (2, 2)
+    announce(backend, 10)  # continued
+    announce(backend, 10, Uploader("bob", ADA.model))
+    assert len(place.keys("direct")) == 3
+    with pytest.raises(Conflict):  # a token that counts with that of the others
+        announce(backend, 10, Uploader("ada/ci", ADA.model, counts_as=ADA.caller))
+    announce(backend, 12, now=NOW + timedelta(hours=25))
+    assert len(place.keys("direct")) == 2  # the expired ones have made room
+
+
+def test_a_caller_has_unfinished_uploads_of_limited_size(backend: S3Backend, place: Place) -> None:
+    announce(backend, 60)
+    other = Uploader(ADA.caller, ModelName("other"))
+    with pytest.raises(Conflict, match="has 1 unfinished direct upload of 60 bytes, and can have at most 100 of 100"):
+        announce(backend, 41, other)
+    announce(backend, 40, other)
+    assert (len(place.keys("direct")), len(place.uploads())) == (2, 2)
+
+
+def test_uploads_at_the_same_time_do_not_exceed_the_limit(backend: S3Backend, place: Place) -> None:
+    def begin(size: int) -> bool:
+        with suppress(Conflict):
+            announce(backend, size)
+            return True
+        return False
+
+    with ThreadPoolExecutor(8) as pool:
+        begun = sum(pool.map(begin, range(30, 38)))
+    assert begun <= 3 and len(place.keys("direct")) == len(place.uploads()) == begun
+
+
+def test_an_upload_expires_a_day_after_its_last_part(
+    backend: S3Backend, begin: Callable[[], DirectUpload], place: Place
+) -> None:
+    upload = begin()
+    (begun,) = backend.direct_uploads("")
+    time.sleep(2)
+    send(upload, most=1)
+    for seconds, left in ((1, 1), (30, 0)):
+        direct_upload.remove_expired(backend, begun.modified + timedelta(hours=24, seconds=seconds))
+        assert (len(place.keys("direct")), len(place.uploads())) == (left, left)
+
+
+def test_a_running_server_removes_expired_uploads(
+    bucket: Place, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "REMOVAL_SECONDS", 0.05)
+    later = timedelta(0)
+    served = LocalRegistry(replace(registry._session, now=lambda: datetime.now(UTC) + later))  # type: ignore[abstract]
+    send(announce(backend_at(bucket), 100), DATA[:100])
+    notes: list[str] = []
+    with direct.upkeep(served, notes.append):
+        time.sleep(0.3)
+        assert len(bucket.keys("direct")) == 1
+        later = timedelta(hours=25)
+        deadline = time.monotonic() + 20
+        while bucket.keys("direct") and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert (bucket.keys("direct"), bucket.uploads(), notes) == ([], [], [])

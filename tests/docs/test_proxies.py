@@ -24,7 +24,9 @@ import pytest
 
 from tests.conftest import ROOT, Mreg
 from tests.server.test_page import crawled
-from tests.servers import free_ports
+from tests.servers import Store, free_ports, new_place
+from tests.serving import Serving, clients
+from tests.serving import serving as serving_for_clients
 
 SEARCHED = f"{os.environ['PATH']}{os.pathsep}/usr/sbin"
 NAME = "models.example"
@@ -112,7 +114,7 @@ def proxy(kind: str, server: int, folder: Path) -> Iterator[Through]:
     (port,) = free_ports(1)
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={NAME}",
-         "-addext", f"subjectAltName=DNS:{NAME}", "-keyout", f"{NAME}.key", "-out", f"{NAME}.crt"],
+         "-addext", f"subjectAltName=DNS:{NAME},IP:127.0.0.1", "-keyout", f"{NAME}.key", "-out", f"{NAME}.crt"],
         cwd=folder, check=True, capture_output=True,
     )  # fmt: skip
     made = Through(port, folder / f"{NAME}.crt", folder / "proxy.log")
@@ -138,7 +140,7 @@ def _nginx(port: int, folder: Path) -> tuple[list[str], Path]:
 def _caddy(port: int, folder: Path, *, stripping: bool) -> tuple[list[str], Path]:
     config = folder / "Caddyfile"
     text = (ROOT / "examples/Caddyfile").read_text()
-    own = f"https://{NAME}:{port} {{\n\tbind 127.0.0.1\n\ttls {folder}/{NAME}.crt {folder}/{NAME}.key\n"
+    own = f"https://{NAME}:{port}, https://127.0.0.1:{port} {{\n\tbind 127.0.0.1\n\ttls {folder}/{NAME}.crt {folder}/{NAME}.key\n"
     text = text.replace(f"{NAME} {{\n", own)
     if stripping:
         text = re.sub(r"(?s)(reverse_proxy) /mreg/\*(.*?\n\t\})", r"handle_path /mreg/* {\n\1\2\n}", text)
@@ -201,8 +203,8 @@ def test_a_registry_is_used_below_a_prefix_through_a_proxy(
     }
 
 
-def _check_commands(client: Through, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run commands on the server, by its URL with the prefix."""
+def _be_client(client: Through, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Find the proxy by its name, and trust its certificate."""
     resolve = socket.getaddrinfo
     monkeypatch.setattr(
         socket,
@@ -210,6 +212,11 @@ def _check_commands(client: Through, command: Mreg, monkeypatch: pytest.MonkeyPa
         lambda host, *more, **options: resolve("127.0.0.1" if host == NAME else host, *more, **options),
     )
     monkeypatch.setenv("SSL_CERT_FILE", str(client.certificate))
+
+
+def _check_commands(client: Through, command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run commands on the server, by its URL with the prefix."""
+    _be_client(client, monkeypatch)
     monkeypatch.setenv("MREG_SERVER", f"{client.url}/mreg")
     shown = command("show", "team/churn@1", "--json")
     assert shown.code == 0, shown.err
@@ -247,6 +254,41 @@ def _check_transfers(command: Mreg) -> None:
     assert verified.code == 0, verified.err
     cached = command("path", "team/pushed@1")
     assert Path(cached.out.strip()).read_bytes() == large
+
+
+@pytest.fixture(scope="module")
+def with_bucket(people: Path, s3_server: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    """A server with direct transfers, whose bucket has no TLS."""
+    folder, place = tmp_path_factory.mktemp("served"), new_place(s3_server)
+    variables = {
+        **s3_server.environment(),
+        "MREG_CATALOG": str(folder / "catalog.db"),
+        "MREG_ARTIFACTS": place.url,
+        "MREG_ENDPOINT_URL": place.endpoint,
+    }
+    options = ["--direct", "--root-path", "/mreg", "--trusted-proxy", "127.0.0.1", "--allow-host", NAME]
+    with serving_for_clients(folder, variables, *options) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", PROXIES)
+def test_transfers_past_a_proxy_are_direct_or_go_through_it(
+    kind: str, with_bucket: Serving, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy(kind, with_bucket.port, tmp_path) as through:
+        _be_client(through, monkeypatch)
+        for host, reason in (("127.0.0.1", ""), (NAME, "has no TLS")):
+            content, notes, logged = os.urandom(9 << 20), list[str](), len(with_bucket.log.read_text())
+            Path("model.bin").write_bytes(content)
+            with clients(with_bucket, f"https://{host}:{through.port}/mreg") as open_client:
+                client = open_client(notice=notes.append)
+                version = client.push("model.bin", name=f"{kind.replace(' ', '-')}/{host}")
+                client.pull(version, f"back-{host}")
+            assert Path(f"back-{host}").read_bytes() == content
+            log = with_bucket.log.read_text()[logged:]
+            assert ("/direct/finish 200 " in log, " 206 " in log) == (not reason, bool(reason)), log
+            told = [note for note in notes if "not directly: " in note]
+            assert bool(told) is bool(reason) and all(reason in note for note in told), notes
 
 
 def _posted(client: Through, path: str, body: str, **headers: str) -> int:

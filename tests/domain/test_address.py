@@ -63,6 +63,10 @@ BAD = [
     ("https://a/b;c", "the URL of the server has an invalid path", "write the prefix of the server's paths, such as https://HOST/mreg"),
     ("https://a/b\\c", "the URL of the server has an invalid path", "write the prefix of the server's paths, such as https://HOST/mreg"),
     ("https://models.example/ui", "the URL of the server is that of its web page", "write https://models.example"),
+    ("https://models.example/mreg/ui?x=1#a", "the URL of the server contains a query or a fragment", "write https://models.example/mreg"),
+    ("https://models.example/models?limit=1", "the URL of the server contains a query or a fragment", "write https://models.example"),
+    ("https://a..b/?x", "the URL of the server contains a query or a fragment", "write https://HOST or https://HOST:PORT"),
+    ("https://models.example/models/team%2Fm", "the URL of the server has an invalid path", "write https://models.example"),
     ("https://models.example/mreg/ui/models/churn", "the URL of the server is that of its web page", "write https://models.example/mreg"),
 ]  # fmt: skip
 

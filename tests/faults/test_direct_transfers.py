@@ -55,6 +55,8 @@ def served(
         "MREG_ENDPOINT_URL": store_proxy.endpoint,
     }
     with serving(folder, variables, "--direct") as found:
+        # Before a test makes the bucket fail, the server has probed it.
+        assert Raw(found.url, found.secrets["ada"], os.urandom(9 << 20)).missing()[0]["direct"] is True
         yield found
 
 
@@ -304,17 +306,44 @@ def check_pushed(client: Client, version: mreg.ModelVersion, content: bytes) -> 
     assert isinstance(found, mreg.ModelVersions) and len(found.versions) == 1
 
 
+class Passes:
+    """The steps of each pass of a push, by its name."""
+
+    def __init__(self) -> None:
+        self.steps: dict[str, list[tuple[int, int]]] = {}
+        self.name = "push"
+
+    def name_pass(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, done: int, total: int) -> None:
+        self.steps.setdefault(self.name, []).append((done, total))
+
+
 def test_a_large_file_goes_to_the_bucket(client: Client, place: Place) -> None:
     content = write()
-    steps: list[tuple[int, int]] = []
-    version = client.registry.push("model.bin", name=client.name, progress=lambda *step: steps.append(step))
+    passes = Passes()
+    version = client.registry.push("model.bin", name=client.name, progress=passes)
     signed = client.signed()
     assert len(signed) == 3
     assert all(line.startswith("PUT ") and "SignedHeaders=content-length%3Bhost" in line for line in signed)
     assert client.server.up < 1 << 20
-    assert steps[-1] == (SIZE, SIZE)
+    assert passes.steps["push"][-1] == (SIZE, SIZE)
+    verified = passes.steps["verify"]
+    assert (verified[0], verified[-1], verified) == ((0, SIZE), (SIZE, SIZE), sorted(verified))
     assert (client.notes, left(place, content)) == ([], [])
     check_pushed(client, version, content)
+
+
+def test_the_verification_of_a_folder_is_shown_after_its_last_byte(client: Client) -> None:
+    for name in ("one", "two"):
+        write(9 << 20, f"folder/{name}.bin")
+    write(1000, "folder/small.bin")
+    passes = Passes()
+    client.registry.push("folder", name=client.name, progress=passes)
+    assert passes.steps["push"][-1] == ((18 << 20) + 1000, (18 << 20) + 1000)
+    assert passes.steps["verify"][-1] == (18 << 20, 18 << 20)
+    assert len(client.signed()) == 4
 
 
 def test_the_token_is_not_sent_to_the_bucket_with_an_upload(client: Client, served: Serving) -> None:
@@ -346,7 +375,9 @@ def test_a_part_that_is_refused_once_is_sent_again(client: Client, status: str) 
         ("503 Slow Down", "answered (503 Slow Down)"),
     ],
 )
-def test_an_upload_that_the_bucket_refuses_goes_to_the_server(client: Client, status: str, what: str) -> None:
+def test_an_upload_that_the_bucket_refuses_goes_to_the_server(
+    client: Client, place: Place, status: str, what: str
+) -> None:
     content = write()
     client.refuse(status, method="PUT")
     version = push(client)
@@ -355,6 +386,7 @@ def test_an_upload_that_the_bucket_refuses_goes_to_the_server(client: Client, st
     assert len(direct_notes(client)) == 1
     client.store.heal()
     check_pushed(client, version, content)
+    assert left(place, content) == []
 
 
 def test_an_upload_to_a_bucket_that_cannot_be_reached_goes_to_the_server(client: Client) -> None:
@@ -452,6 +484,25 @@ def test_a_lost_answer_makes_no_second_version(client: Client, lost: str) -> Non
     client.server.lose_answer = lose
     version = push(client)
     assert seen
+    check_pushed(client, version, content)
+
+
+def test_a_client_that_has_announced_too_much_uploads_to_the_server(
+    open_client: Callable[..., Client], served: Serving
+) -> None:
+    client = open_client("eve")
+    raw = Raw(served.url, served.secrets["eve"], b"", client.name)
+    sizes = [(100 << 30) - number for number in range(4)]
+    assert [raw.begin(size).status_code for size in sizes] == [200] * 4
+    refused = raw.begin(9 << 20)
+    assert (refused.status_code, refused.json()["code"]) == (409, "conflict")
+    content = write()
+    version = push(client)
+    assert direct_notes(client) == [
+        f"the bytes go through {client.server.endpoint}, not directly: this client has 4 unfinished direct uploads of "
+        "429 GB, and can have at most 100 of 429 GB together"
+    ]
+    assert client.signed() == []
     check_pushed(client, version, content)
 
 

@@ -73,6 +73,9 @@ def test_a_store_that_is_slow_to_answer_is_waited_for(
 ) -> None:
     said: list[str] = []
     proxy.latency = 1.2
+    monkeypatch.setattr(
+        retry, "SECONDS", 60
+    )  # two notices are that far apart, and all requests can take longer than 2 s
     with mreg.open_registry(notice=said.append) as registry:
         Path("m").write_text("x" * 100)
         registry.push("m", name="m")

@@ -11,6 +11,7 @@ import pytest
 import mreg
 from mreg.domain.events import has_right_hash
 from mreg.domain.hook import DeploymentStatus
+from mreg.errors import NotAllowed
 from mreg.registry import deploy
 from mreg.registry.local import LocalRegistry
 from mreg.registry.session import HookLog
@@ -85,3 +86,10 @@ def test_a_failed_hook_rolls_a_change_of_a_limited_client_back() -> None:
         assert [str(back.version.reference) for back in log.rollbacks] == ["team-a/churn@1"]
         shown = [change, *log.rollbacks, *log.deployments, *(log.events or ())]
         assert not world.leaks(json.dumps([encode(one) for one in shown]))
+
+
+def test_a_client_of_a_server_without_a_hook_is_told_what_it_can_do(world: World) -> None:
+    world.limited.archive("team-a/churn@2")
+    with pytest.raises(NotAllowed, match=r"^no hook of the server matches team-a/churn@2 in Archived$") as caught:
+        world.limited.deploy("team-a/churn@2")
+    assert caught.value.hint == "operator of the server: define a hook in the profile file of the server's account"

@@ -339,6 +339,7 @@ def test_a_profile_is_added_shown_and_checked(place: Place, command: Mreg) -> No
         ("read it back", "works"),
         ("refuse to overwrite", "works"),
         ("send a large file in parts", "works"),
+        ("take direct uploads", "works"),
         ("remove the probe", "works"),
         ("store latency", "works"),
         ("store throughput", "works"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mreg.errors import Unavailable
 from tests.conftest import Mreg
 from tests.mlflow.conftest import Logged
 from tests.mlflow.test_client import refused
@@ -73,3 +74,16 @@ def test_a_refusal_for_the_token_has_a_code_of_its_own(
     monkeypatch.delenv("MREG_SERVER")
     message = refused("INVALID_PARAMETER_VALUE", client.get_registered_model, "new")
     assert message.startswith("MREG_TOKEN is set, and no server is named (hint: name the server: export MREG_SERVER=")
+
+
+def test_a_registry_that_another_one_replaces_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mreg.mlflow import opened
+
+    before = opened.registry(None)
+    before.models()
+    assert opened.registry(None) is before
+    monkeypatch.setenv("MREG_MODEL", "churn")
+    opened.registry(None).models()
+    with pytest.raises(Unavailable, match="the registry is closed"):
+        before.models()
+    opened.close_all()

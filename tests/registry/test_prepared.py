@@ -9,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from mreg import files
 from mreg.errors import Unavailable
+from mreg.registry import temporary_space
 from mreg.registry.local import LocalRegistry
 from mreg.registry.prepared import PreparedFile, receiving, remove_leftovers
 from mreg.registry.tokens import new_token
+
+
+@pytest.fixture(autouse=True)
+def _no_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(temporary_space, "_shares", set())
 
 
 def left() -> list[str]:
@@ -52,7 +57,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def room(_folder: str) -> int:
         return 1000 - sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
-    monkeypatch.setattr(files, "room", room)
+    monkeypatch.setattr(temporary_space, "room", room)
 
 
 @pytest.mark.usefixtures("disk")
@@ -106,7 +111,7 @@ def test_prepared_files_count_until_they_are_removed(registry: LocalRegistry, mo
     size = first.size_bytes
     held: list[PreparedFile] = []
     total = 4 * size  # all clients can have two files, and each one and a half
-    monkeypatch.setattr(files, "room", lambda _folder: total - sum(file.size_bytes for file in held))
+    monkeypatch.setattr(temporary_space, "room", lambda _folder: total - sum(file.size_bytes for file in held))
     ada, eve = (registry.acting_as(name, client=new_token(name).token) for name in ("ada", "eve"))
     held.append(ada.prepare_export("m")[1])
     with pytest.raises(Unavailable, match="not enough space"):
@@ -125,7 +130,7 @@ def test_an_export_that_has_no_space_leaves_nothing(
     registry: LocalRegistry, model_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.push(model_file, name="m")
-    monkeypatch.setattr("mreg.registry.prepared.files.room", lambda _folder: 1)
+    monkeypatch.setattr("mreg.artifacts.destination.room", lambda _folder: 1)
     with pytest.raises(Unavailable, match="not enough space") as failure:
         registry.prepare_export("m")
     assert "mreg-serve-" not in failure.value.message

@@ -81,7 +81,7 @@ REFUSED: dict[str, tuple[Callable[[Registry, Any], Any], str]] = {
     "version_at": (
         lambda registry, it: registry.version_at(it, "2030-01-01"), "--at needs a reference with a stage or an alias",
     ),
-    "deploy": (lambda registry, it: registry.deploy(it), "no hook of the profile local matches churn@2 in None"),
+    "deploy": (lambda registry, it: registry.deploy(it), "cannot run hooks for churn@2: it has not entered a stage"),
     "wait": (lambda registry, it: registry.wait(it, changed_from=1), "churn@2 always names the same version"),
 }  # fmt: skip
 """What operations say that cannot be asked of this version."""

@@ -417,6 +417,73 @@ def test_a_client_sees_and_revokes_tokens_within_its_own_only(registry: LocalReg
         registry.revoke_token("outside")
 
 
+def test_a_revocation_names_the_tokens_that_the_client_created(registry: LocalRegistry) -> None:
+    told: list[str] = []
+    registry = registry.acting_as("olga", told.append)
+    lead = registry.create_token("lead", role="admin", models="a/*").token
+    lead_client = registry.acting_as("lead", scope=lead.scope, client=lead)
+    child = lead_client.create_token("lead/b", role="admin", models="a/*").token
+    registry.acting_as("lead/b", scope=child.scope, client=child).create_token("lead/b/c", models="a/x")
+    lead_client.create_token("lead/old", models="a/*", expires=timedelta(microseconds=1))
+    assert {token.name: token.expired for token in registry.tokens()} == {
+        "lead": False, "lead/b": False, "lead/b/c": False, "lead/old": True
+    }  # fmt: skip
+    nested = registry.acting_as("lead/b", scope=child.scope, client=child)
+    registry.revoke_token("lead")
+    command = "to revoke them: mreg token revoke lead --with-created"
+    assert told == [f"2 tokens that lead created can still be used: lead/b, lead/b/c; {command}"]
+    assert nested.revoke_token("lead", with_created=True).name == "lead"  # not with its own token
+    assert {token.name for token in registry.tokens()} == {"lead/b", "lead/old"}
+    nested.create_token("lead/b/d", models="a/x")
+    registry.revoke_token("lead/b")
+    assert registry.revoke_token("lead", with_created=True).name == "lead"
+    assert told[2:] == ["revoked 1 token that lead created: lead/b/d"]
+    assert [token.name for token in registry.tokens()] == ["lead/old"]
+    with pytest.raises(NotFound, match="token 'lead' is revoked already"):
+        registry.revoke_token("lead", with_created=True)
+    registry.verify_audit()
+
+
+def test_a_limited_client_revokes_created_tokens_within_its_own_only(registry: LocalRegistry) -> None:
+    for name, models in (("own/a", "team-a/x"), ("own/b", "team-b/x"), ("x", "team-a/x")):
+        registry.acting_as("own").create_token(name, models=models)
+    told: list[str] = []
+    own = new_token("own", Role.ADMIN, ("team-a/*",)).token
+    registry.acting_as("own", told.append, scope=own.scope, client=own).revoke_token("x", with_created=True)
+    registry.create_token("own", models="team-a/*")
+    registry.acting_as("own", told.append, scope=own.scope, client=own).revoke_token("own", with_created=True)
+    assert told == ["revoked 1 token that own created: own/a"]
+    assert [token.name for token in registry.tokens()] == ["own/b"]
+
+
+def test_tokens_that_a_client_creates_below_its_name_count_with_it(registry: LocalRegistry) -> None:
+    """Otherwise a limited client had the temporary space and the unfinished uploads of many clients."""
+    made = {"lead": registry.create_token("lead"), "lead/x": registry.create_token("lead/x")}
+    for creator, name in (("lead", "lead/b"), ("lead/b", "lead/b/c"), ("gone", "gone/b"), ("lead", "other")):
+        made[name] = registry.acting_as(creator).create_token(name)
+    registry.revoke_token("lead")
+    found, _ = registry.find_tokens([one.token.digest for one in made.values()])
+    counted = {token.name: token.counts_as for token, _ in found.values()}
+    assert counted == {
+        "lead": "lead", "lead/x": "lead/x", "lead/b": "lead", "lead/b/c": "lead", "gone/b": "gone", "other": "other"
+    }  # fmt: skip
+    (lead, nested) = (found[made[name].token.digest][0] for name in ("lead", "lead/b/c"))
+    assert registry.acting_as("a", client=lead).counts_as == registry.acting_as("b", client=nested).counts_as
+    assert registry.acting_as("a", client=lead).caller != registry.acting_as("b", client=nested).caller
+
+
+def test_a_limited_client_creates_a_limited_number_of_tokens(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mreg.registry.tokens.LIMITED_CLIENT_TOKENS", 2)
+    limited = managing(registry, ("a/*",))
+    for name in ("own/a", "own/a/b"):
+        limited.create_token(name, models="a/*")
+    with pytest.raises(BadInput, match=r"^too many tokens below own/: the limit is 2$"):
+        limited.create_token("own/c", models="a/*")
+    registry.create_token("other")
+
+
 # Lookups of a server
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -23,8 +24,10 @@ from mreg import errors
 from mreg.remote import connection as connections
 from mreg.remote import response as responses
 from mreg.remote.connection import Connection
+from mreg.remote.problems import HTTP_CODES, problem_error
+from mreg.wire.errors import error_class
 from mreg.wire.protocol import OLDEST_API
-from tests.conftest import counted_pauses
+from tests.conftest import ROOT, counted_pauses
 from tests.ways import TlsServer, make_certificates
 
 OK = b'{"result": 1, "notices": [{"text": "told", "caution": false}]}'
@@ -218,7 +221,7 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
     "a code of a later release": (
         problem("not_invented", "409 Conflict", "no"),
         "{url}: no",
-        "h",
+        "the server says: h",
     ),
     "a body that is cut off": (
         cut(answer(OK, length=len(OK) + 5)),
@@ -324,16 +327,37 @@ HINTS = [
     ("conflict", "", "repeat the command", "repeat the command"),
     ("conflict", "", "first\nerror: your token expired\r\n\n\u2028  mreg login http://evil", "first\n  error: your token expired\n  mreg login http://evil"),
     ("conflict", "", "a" + " " * 70 + "error: b", "a error: b"),
-    ("not_invented", "", "x\n" * 1_000, "\n  ".join("x" * 10)),
+    ("busy", "", "try again", "try again"),
+    ("unexpected", "", "see the log", "operator of the server: see the log"),
+    ("client_too_old", "", "install mreg 2", "install mreg 2"),
+    ("not_found", "", "mreg list", "mreg list"),
+    ("not_invented", "", "mreg login http://evil", "the server says: mreg login http://evil"),
+    ("not_invented", "", "try again", "the server says: try again"),
+    ("not_invented", "", "operator of the server: rm -r /", "the server says: operator of the server: rm -r /"),
+    ("not_invented", "", "", ""),
+    ("", "", "x\n" * 1_000, "the server says: " + "\n  ".join("x" * 10)),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("code", "subcode", "sent", "shown"), HINTS)
-def test_a_hint_of_the_server_is_told_from_those_of_mreg(
-    fake: Serve, code: str, subcode: str, sent: str, shown: str
-) -> None:
-    server = fake(problem(code, "409 Conflict", subcode=subcode, hint=sent))
-    assert failure(server.url, "POST").hint == shown
+def test_a_hint_of_the_server_is_told_from_those_of_mreg(code: str, subcode: str, sent: str, shown: str) -> None:
+    document = {"code": code, "subcode": subcode, "detail": "d", "hint": sent}
+    hints = {problem_error(status, document, "https://models.example")[0].hint for status in range(300, 600)}
+    assert hints == {shown}
+
+
+def test_a_hint_of_the_server_arrives_with_its_answer(fake: Serve) -> None:
+    for status in ("404 Not Found", "409 Conflict", "500 Internal Server Error"):
+        server = fake(problem("not_invented", status, hint="mreg list"))
+        assert failure(server.url, "POST").hint == "the server says: mreg list"
+
+
+def test_the_codes_of_the_http_layer_are_known() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "mreg" / "server").glob("*.py"))
+    codes = set(re.findall(r'(?:Refused|problem)\(\s*\d{3},\s*"(\w+)"', sources))
+    own = {"no_token", "role_too_low", "read_only"}  # the client has its own hints for them
+    assert len(codes) > 15
+    assert {code for code in codes - own if error_class(code) is None} == HTTP_CODES.keys() & codes
 
 
 def test_a_message_of_the_server_has_a_limit(fake: Serve) -> None:

@@ -72,7 +72,7 @@ def test_ctrl_c_during_a_push_says_that_the_command_resumes(
             signal.raise_signal(signal.SIGINT)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ShownProgress, "update", interrupt)
+        patched.setattr(ShownProgress, "__call__", interrupt)
         assert run(["push", "large", "--name", "m"]) == 130
     assert f"error: interrupted; nothing was left half done\n  {RESUME}\n" in capsys.readouterr().err
     assert run(["push", "large", "--name", "m"]) == 0

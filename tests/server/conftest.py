@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import requests
 
 from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
+from tests.forking import Process, start_mreg
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Served:
     """A running server and a client of it, which sends the token that it was given."""
 
     url: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     secret: str = ""
     session: requests.Session = field(default_factory=requests.Session)
@@ -99,15 +99,11 @@ def serve() -> Iterator[Serve]:
     """Starts `mreg serve` with these words, on the registry of the test's environment; ``files`` limits open files."""
     running: list[Served] = []
 
-    def start(*words: str, secret: str = "", files: int | None = None, **variables: str) -> Served:
-        limit = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"] if files else []
+    def start(*words: str, secret: str = "", files: int = 0, **variables: str) -> Served:
         log = Path(tempfile.mkdtemp()) / "log"
         with log.open("wb") as stream:
-            process = subprocess.Popen(
-                [*limit, sys.executable, "-m", "mreg", "serve", "--port", "0", *words],
-                stdout=stream,
-                stderr=stream,
-                env={**os.environ, **variables},
+            process = start_mreg(
+                "serve", "--port", "0", *words, stdout=stream, env={**os.environ, **variables}, files=files
             )
         while not (match := re.search(r"at (http://[^/,]+)\S*,", log.read_text())):
             assert process.poll() is None, log.read_text()
@@ -204,3 +200,5 @@ def in_process(registry: LocalRegistry) -> Iterator[Callable[..., Served]]:
     for server, thread in servers:
         server.should_exit = True
         thread.join(timeout=20)
+    for app in start.apps:  # type: ignore[attr-defined]
+        app.state.prepared.close()  # as `mreg.server.run` does: what stays would count in the next test

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import socket
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -593,6 +594,26 @@ def test_a_blob_is_downloaded_from_the_bucket_where_the_server_permits_it(serve:
     assert url.partition("?")[2] not in server.log.read_text()
     plain = serve()
     assert plain.session.get(f"{plain.url}{path}?direct=true", allow_redirects=False).content == data
+
+
+@pytest.mark.usefixtures("bucket")
+@pytest.mark.parametrize(
+    "object_store, reason",
+    [
+        ("radosgw", "the store accepts headers that are not signed"),
+        ("azurite", "only S3 stores have presigned URLs for parts"),
+    ],
+    indirect=["object_store"],
+)
+def test_a_server_says_once_that_its_store_takes_no_direct_uploads(serve: Serve, reason: str) -> None:
+    server = serve("--direct")
+    note = f"uploads go through this server, not directly to the bucket: {reason}; downloads are direct\n"
+    deadline = time.monotonic() + 20
+    while note not in server.log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    answer = server.post("/models/m/blobs/missing", {"blobs": [{"digest": digest_of(b""), "size": 8 << 20}]})
+    assert answer.json()[0]["direct"] is False
+    assert server.log.read_text().count(note) == 1
 
 
 def test_a_folder_store_cannot_be_served_directly(command: Mreg, server: Served) -> None:

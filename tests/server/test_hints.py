@@ -69,6 +69,8 @@ from tests.server.conftest import Served
         ),
         ("mreg policy show --model m", "GET /models/m/policy"),
         ("mreg policy show", "GET /policy"),
+        ("mreg policy remove --model m", "DELETE /models/m/policy"),
+        ("for one model: mreg verify team/m\nor x", "for one model: POST /models/team%2Fm/verify\nor x"),
         ("change the policy first: mreg policy apply FILE --model m", "change the policy first: PUT /models/m/policy"),
         ("mreg audit verify", "GET /audit"),
         ("use a finite decimal number: --metric f1=0.95", 'use a finite decimal number: metrics: {"f1": 0.95}'),

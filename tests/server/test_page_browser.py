@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +30,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 import mreg
 from mreg.registry.local import LocalRegistry
 from tests.conftest import ROOT, local_registry
+from tests.forking import start_mreg
 from tests.server.test_page import furnish
 
 FLAGS = (
@@ -197,9 +197,7 @@ def serving(people: Path, *fill: Callable[[LocalRegistry, Path], None]) -> Itera
         with local_registry() as registry:
             for one in fill:
                 one(registry, Path(tempfile.mkdtemp(dir=people)))
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mreg", "serve", "--port", "0", "--read-only"], stdout=stream, stderr=stream
-        )
+        process = start_mreg("serve", "--port", "0", "--read-only", stdout=stream)
     try:
         while not (match := re.search(r"at (http://\S+),", log.read_text())):
             assert process.poll() is None, log.read_text()

@@ -315,3 +315,22 @@ def test_damage_on_the_server_is_a_matter_of_its_operator(
             call()
         assert raised.value.message.count("team/m@2") == 1
         assert raised.value.hint.startswith("operator of the server: ")
+
+
+def test_ctrl_c_says_that_the_server_stops_and_what_can_have_been_changed(
+    filled: LocalRegistry, over: RemoteRegistry
+) -> None:
+    def interrupt(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    filled.push("model", name="team/gone")
+    filled.delete("team/gone", force=True)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        over.verify(progress=interrupt)
+    assert raised.value.__notes__ == ["the server stops the operation, too; nothing was changed\nrepeat the command"]
+    with pytest.raises(KeyboardInterrupt) as raised:
+        over.gc(remove=True, progress=interrupt)
+    assert raised.value.__notes__ == [
+        "the server stops the operation, too; part of the garbage might have been removed\n"
+        "repeat the command: it removes the rest"
+    ]

@@ -65,6 +65,7 @@ LEFT_OUT = {
     files.StoredFile: {"reference"},
     profiles.Profile: {"hooks", "adopts", "password", "token", "token_command"},
     GateResult: {"remedies"},
+    tokens.Token: {"root"},
 }
 """Fields that the JSON form lacks; each has a default."""
 
@@ -333,6 +334,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
     tokens.TokenInfo: built(
         tokens.TokenInfo, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, created_at=TIMES,
         created_by=WORDS, expires=st.none() | TIMES, last_used_at=st.none() | TIMES, revoked_at=st.none() | TIMES,
+        expired=st.booleans(),
     ),
     tokens.Identity: built(
         tokens.Identity, name=WORDS, role=st.sampled_from(tokens.Role), models=PATTERNS, expires=st.none() | TIMES,

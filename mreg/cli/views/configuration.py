@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mreg.cli.table import Rendering, Table, Toned, one_line, rendering_of
+from mreg.cli.table import Items, Rendering, Table, Toned, one_line, rendering_of
 from mreg.cli.views import View
 from mreg.results.configuration import Login, Logout, ProfileEntry, TrustedFolder
+from mreg.results.tokens import EVERY_MODEL
 
 
 def _profile_entries(entries: Sequence[ProfileEntry]) -> Rendering:
@@ -25,10 +26,10 @@ def _trusted_folders(entries: Sequence[TrustedFolder]) -> Rendering:
 
 def _login(login: Login) -> Rendering:
     columns = ("name", "role", "server", "models", "expires", "version", "source")
-    models = ", ".join(login.models)
+    models = Items(login.models or (EVERY_MODEL,))
     row = (login.name, str(login.role), login.server, models, login.expires, login.version, login.source)
     words = [login.name, f"role {login.role}", login.server]
-    words += [f"models {models}"] if models else []
+    words += [f"models {', '.join(login.models)}"] if login.models else []
     words += [f"token expires {login.expires.astimezone():%Y-%m-%d}"] if login.expires else []
     words += [f"token {_SOURCES.get(login.source, f'saved in {login.source}')}"] if login.source else []
     return one_line(columns, row, ", ".join(words))

@@ -8,8 +8,13 @@ from mreg.results.profiles import KEYS, Profile
 
 
 def _profile(profile: Profile) -> Rendering:
+    origins = dict(profile.origins)
+    if profile.overridden_by:
+        origins["name"] = f"{origins.get('name', '')}; its registry is overridden by {profile.overridden_by}".lstrip(
+            "; "
+        )
     rows = [
-        (key, getattr(profile, key), Toned(profile.origins.get(key, ""), "dim"))
+        (key, getattr(profile, key), Toned(origins.get(key, ""), "dim"))
         for key in ("name", *KEYS)
         if getattr(profile, key)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from mreg.cli.table import Items, Rendering, Table, Toned
 from mreg.cli.views import View
@@ -29,14 +28,13 @@ def _new_token(made: NewToken) -> Rendering:
 
 
 def _tokens(tokens: Sequence[TokenInfo]) -> Rendering:
-    now = datetime.now(UTC)
     columns = ("name", "role", "models", "expires", "last used", "created", "by")
     rows = tuple(
         (
             token.name,
             str(token.role),
             Items(token.models or (EVERY_MODEL,)),
-            Toned(token.expires, "bad", " (expired)") if token.is_expired(now) else token.expires,
+            Toned(token.expires, "bad", " (expired)") if token.expired else token.expires,
             token.last_used_at,
             token.created_at,
             token.created_by,

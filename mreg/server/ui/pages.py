@@ -54,7 +54,7 @@ ROWS = 300
 
 Text = Annotated[str, Query(max_length=4_000)]
 
-router = APIRouter(route_class=PageRoute)
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 
 @router.get("/ui")
