@@ -64,6 +64,11 @@ class UploadedArtifact:
         check_artifact_name(self.name)
 
 
+def uploader_of(session: Session, model: ModelName) -> Uploader:
+    """Return the caller as the owner of uploads for a model."""
+    return Uploader(session.caller, model, session.counts_as)
+
+
 def missing_blobs(
     session: Session, model: ModelName, blobs: Mapping[Digest, int], *, direct: bool = False
 ) -> tuple[NeededBlob, ...]:
@@ -226,11 +231,6 @@ class IncomingBlob:
         check_received(self._digest, self._upload.digest())
         self._upload.store()
         return _claimed(self._session, self._model, self._digest, self._upload.size)
-
-
-def uploader_of(session: Session, model: ModelName) -> Uploader:
-    """Return the caller as the uploader of blobs for a model."""
-    return Uploader(session.caller, model, session.counts_as)
 
 
 def begin_upload(session: Session, model: ModelName) -> None:

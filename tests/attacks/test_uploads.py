@@ -346,6 +346,38 @@ def test_one_caller_cannot_take_all_places_for_uploads(team: Team, monkeypatch: 
     assert put(eve, b"y", model="eve%2Fnet").status_code == 200
 
 
+def test_the_tokens_of_a_limited_admin_count_together(
+    registry: LocalRegistry, in_process: Callable[..., Served], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {
+        "lead": registry.create_token("lead", role="admin", models="eve/*"),
+        "bob": registry.create_token("bob", role="writer"),
+    }
+    lead = made["lead"].token
+    made["lead/ci"] = registry.acting_as("lead", scope=lead.scope, client=lead).create_token(
+        "lead/ci", role="writer", models="eve/*"
+    )
+    team = Team(in_process(ServerSettings()), made)
+    monkeypatch.setattr(partial_upload, "CALLER_LIMIT", 1)
+    patch(team["bob"], b"of bob", b"of", 0)
+    for name in ("lead", "lead/ci"):
+        data = f"of {name}".encode()
+        assert patch(team[name], data, data[:3], 0, model="eve%2Fnet").status_code == 200
+    assert len(list((store / "tmp").iterdir())) == 2
+    monkeypatch.setattr(UPLOADS, "each", 1)
+    with socket.create_connection(("127.0.0.1", team["lead"].port)) as held:
+        held.sendall(
+            f"PUT /models/eve%2Fnet/blobs/{digest_of(b'x')} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            f"Authorization: Bearer {made['lead'].secret}\r\nContent-Length: 10\r\n\r\nx".encode()
+        )
+        while not UPLOADS.active:
+            pass
+        assert put(team["lead/ci"], b"y", model="eve%2Fnet").status_code == 503
+        assert put(team["bob"], b"y").status_code == 200
+    while UPLOADS.active:
+        pass
+
+
 def test_questions_about_a_busy_upload_hold_no_thread(team: Team, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are more of them than threads, and another client is served."""
     waiting: list[float] = []
