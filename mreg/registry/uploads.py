@@ -64,6 +64,11 @@ class UploadedArtifact:
         check_artifact_name(self.name)
 
 
+def uploader_of(session: Session, model: ModelName) -> Uploader:
+    """Return the caller as the owner of uploads for a model."""
+    return Uploader(session.caller, model, session.counts_as)
+
+
 def missing_blobs(
     session: Session, model: ModelName, blobs: Mapping[Digest, int], *, direct: bool = False
 ) -> tuple[NeededBlob, ...]:
@@ -108,7 +113,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
     store = session.artifacts()
     store.put_many(blobs)
     sizes = {digest: len(data) for digest, data in blobs.items()}
-    store.claims.add(Uploader(session.caller, model, session.counts_as), sizes, session.now())
+    store.claims.add(uploader_of(session, model), sizes, session.now())
 
 
 @contextmanager
@@ -134,7 +139,7 @@ def upload_state(session: Session, model: ModelName, digest: Digest) -> UploadSt
 def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[UploadState, bool]:
     """Return `upload_state`, and whether a request in progress, or one that was just interrupted, has more bytes."""
     session.scope.check_name(model, "upload to")
-    store, uploader = session.artifacts(), Uploader(session.caller, model, session.counts_as)
+    store, uploader = session.artifacts(), uploader_of(session, model)
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
         return UploadState(digest=digest, offset=size, complete=True), False
@@ -157,7 +162,7 @@ def continue_blob(
         Unavailable: The store has too little free space, or cannot be written.
     """
     _begin(session, model)
-    uploader = Uploader(session.caller, model, session.counts_as)
+    uploader = uploader_of(session, model)
     store = session.artifacts()
     with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
         yield IncomingPart(session, model, digest, length, upload)
@@ -194,7 +199,7 @@ class IncomingPart:
         if uploads is not None and self._length >= DIRECT_BYTES:
             # A client that cannot reach the bucket has begun one, which counts until it expires.
             with suppress(MregError):
-                discard_direct(uploads, Uploader(self._session.caller, self._model), self._digest, self._length)
+                discard_direct(uploads, uploader_of(self._session, self._model), self._digest, self._length)
         return state
 
 
@@ -231,7 +236,7 @@ def _begin(session: Session, model: ModelName) -> None:
 
 
 def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
-    session.artifacts().claims.add(Uploader(session.caller, model, session.counts_as), {digest: size}, session.now())
+    session.artifacts().claims.add(uploader_of(session, model), {digest: size}, session.now())
     return UploadState(digest=digest, offset=size, complete=True)
 
 
@@ -282,7 +287,7 @@ def push_uploaded(
         request=request,
     )
     with suppress(MregError):  # a claim that stays expires
-        session.artifacts().claims.remove(Uploader(session.caller, name, session.counts_as), first.blobs)
+        session.artifacts().claims.remove(uploader_of(session, name), first.blobs)
     return version
 
 
@@ -390,7 +395,7 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    claimed = store.claims.of(Uploader(session.caller, model, session.counts_as), session.now())
+    claimed = store.claims.of(uploader_of(session, model), session.now())
     usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:

@@ -379,13 +379,13 @@ def test_nothing_stored_is_obeyed(command: Mreg, form: str) -> None:
                 assert not any(cell.startswith(("=", "+", "@")) for cell in row)
 
 
-def test_data_survives_a_terminal_that_can_not_show_it(process: Mreg) -> None:
+def test_data_survives_a_terminal_that_can_not_show_it(interpreter: Mreg) -> None:
     Path("model.pkl").write_bytes(b"x")
     environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     for form in ("plain", "table", "md"):
-        done = process("push", "model.pkl", "-n", "m", "--tag", "größe=ü", "--format", form, env=environment)
+        done = interpreter("push", "model.pkl", "-n", "m", "--tag", "größe=ü", "--format", form, env=environment)
         assert done.code == 0, done.err
-        done = process("show", "m@1", "--format", form, env=environment)
+        done = interpreter("show", "m@1", "--format", form, env=environment)
         assert done.code == 0, done.err
         assert "gr\\xf6\\xdfe" in done.out.replace("\\\\", "\\") or form == "md"
 
