@@ -25,6 +25,7 @@ from mreg.catalog.database import Database
 from mreg.cli import app
 from mreg.registry.local import LocalRegistry
 from mreg.registry.registry import Registry
+from tests.forking import forked_mreg
 from tests.mlflow_source import Server, Source, seed
 from tests.proxy import Proxy
 from tests.scoped import Template, new_template
@@ -345,17 +346,24 @@ def command(capfd: pytest.CaptureFixture[str]) -> Mreg:
     return run
 
 
-@pytest.fixture
-def process() -> Mreg:
-    """Runs one command line as a process of its own."""
-
+def _runs(*program: str | Path) -> Mreg:
     def run(*words: str, **options: Any) -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "mreg", *map(str, words)], capture_output=True, check=False, timeout=120, **options
-        )
+        done = subprocess.run([*program, *map(str, words)], capture_output=True, check=False, timeout=120, **options)
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
+
+
+@pytest.fixture
+def process() -> Mreg:
+    """Runs one command line as a process of its own, which is forked."""
+    return _runs(forked_mreg())
+
+
+@pytest.fixture
+def interpreter() -> Mreg:
+    """Runs one command line in a new interpreter, which has its own encoding and looks for modules again."""
+    return _runs(sys.executable, "-m", "mreg")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -88,7 +88,7 @@ MODULES = {
     "registry/push": f"tests/registry/test_push_notes.py {_PUSH} tests/cli/test_commands.py tests/cli/test_decisive_facts.py {_TRANSFERS} {_REPEATED}",
     "catalog/removals": "tests/upkeep/test_gc.py tests/upkeep/test_commands.py",
     "catalog/writer": f"{_CATALOG} tests/registry/test_audit.py {_LIFE} {_PUSH} {_CONTRACT}",
-    "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py {_LIFE} {_POLICY} {_CONTRACT}",
+    "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py tests/registry/test_scopes.py {_LIFE} {_POLICY} {_CONTRACT}",
     "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
     "artifacts/destination": f"{_PLANTED} {_PULL} {_STORE} {_WINDOWS} {_TRANSFERS}",
     "artifacts/placing": f"{_PULL} {_STORE} {_TRANSFERS}",

@@ -1,4 +1,4 @@
-"""Other users of the machine, for tests that run as root: a person runs mreg as a real process with ids of their own.
+"""Other users of the machine, for tests that run as root: a person runs mreg as a process with ids of their own.
 
 The interpreter and the checkout may lie in folders that only root can enter. `become` therefore opens every folder of
 ``sys.path`` first and imports from the open folders.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from tests.forking import COMMAND_LINE, SCRIPT, forked_mreg
 
 START = """
 import json, os, sys
@@ -36,8 +37,6 @@ os.umask(umask)
 script = sys.argv.pop(1)
 exec(script, {"__name__": "__main__"})
 """
-
-MREG = "from mreg.cli.start import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +79,22 @@ class Person:
         """The same person with another umask."""
         return Person(**{**self.__dict__, "umask": umask})
 
-    def start(self, *words: str, script: str = MREG, **options: Any) -> subprocess.Popen[bytes]:
+    def start(self, *words: str, script: str = COMMAND_LINE, **options: Any) -> subprocess.Popen[bytes]:
         """Start a command, or a Python script."""
         home = str(self.home)
-        environment = {**os.environ, "HOME": home, "TMPDIR": home, "MREG_USER": self.name, **self.variables}
+        environment = {
+            **os.environ,
+            "HOME": home,
+            "TMPDIR": home,
+            "MREG_USER": self.name,
+            **self.variables,
+            SCRIPT: START,
+        }
         environment |= options.pop("variables", {})
         environment.pop("PYTHONSTARTUP", None)
         ids = json.dumps([self.uid, self.gid, list(self.groups), self.umask])
         return subprocess.Popen(
-            [sys.executable, "-B", "-c", START, ids, script, *map(str, words)],
+            [forked_mreg(), ids, script, *map(str, words)],
             cwd=home,
             env=environment,
             stdout=subprocess.PIPE,
@@ -97,7 +103,7 @@ class Person:
             **options,
         )
 
-    def run(self, *words: str, script: str = MREG, **options: Any) -> Done:
+    def run(self, *words: str, script: str = COMMAND_LINE, **options: Any) -> Done:
         """Run a command to its end."""
         with self.start(*words, script=script, **options) as child:
             out, err = child.communicate(timeout=60)

@@ -92,10 +92,19 @@ class S3Direct(DirectUpload):
         return {"Key": self._bucket.key(f"{self._key}{BYTES}"), "UploadId": self._upload}
 
     def sizes(self) -> dict[int, int]:
+        return {number: part["Size"] for number, part in (self._look() or {}).items()}
+
+    def exists(self) -> bool:
+        """Return whether the parts or the joined bytes are in the store."""
+        parts = None if self.joined else self._look()
+        return parts is not None or self.joined
+
+    def _look(self) -> dict[int, dict[str, Any]] | None:
+        """Return the parts as `_listed` does; another request can have joined them since this one found the upload."""
         listed = _listed(self._bucket, self._parts)
-        if listed is None:  # another request has joined or discarded them since this one found the upload
+        if listed is None:
             self.joined = self.joined or self._bucket.stat(f"{self._key}{BYTES}") is not None
-        return {number: part["Size"] for number, part in (listed or {}).items()}
+        return listed
 
     def presign(self, number: int, size: int, seconds: int) -> str:
         return self._bucket.retry.run(
@@ -160,7 +169,7 @@ def find(bucket: Bucket, name: str) -> S3Direct | None:
         if data is None:
             continue
         upload = S3Direct(bucket, key, data[0].decode("utf-8", "replace"), joined=found[key].joined)
-        if upload.joined or _listed(bucket, upload._parts) is not None:
+        if upload.exists():
             return upload
         discard(bucket, key)  # its parts were removed, such as by a lifecycle rule of the bucket
     return None

@@ -14,8 +14,8 @@ from mreg.domain.text import check_text
 from mreg.domain.transition import STAGE_ORDER
 from mreg.errors import ApprovalMissing, BadInput, NotAllowed, NotFound
 from mreg.registry.admission import assessment_of, no_such_target, occupants
-from mreg.registry.promote import enter_stage, named_version
-from mreg.registry.references import LATEST, as_reference, find_model, find_version
+from mreg.registry.promote import enter_stage
+from mreg.registry.references import LATEST, as_reference, find_model, find_selected
 from mreg.registry.registry import Reference
 from mreg.registry.stage_changes import check_seen
 from mreg.results.policies import DecisionResult, PendingApproval
@@ -138,7 +138,7 @@ def _candidates(reader: Reader, model: RegisteredModel, target: str, rule: Rule)
 
 
 def _looked_up(writer: Writer, reference: Reference, to: str) -> tuple[ModelVersion, RegisteredModel, str, Rule]:
-    version = find_version(writer, named_version(as_reference(reference)))
+    version = find_selected(writer, as_reference(reference))
     model = find_model(writer, version.model_name)
     policy = Policies(writer).effective(model)
     stages = [stage.value for stage in ModelStage if stage is not ModelStage.NONE]

@@ -11,9 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mreg.artifacts import direct_upload
-from mreg.artifacts.claims import Uploader
 from mreg.errors import BadInput, Conflict, MregError, NotFound
 from mreg.registry.storing import begin_storing
+from mreg.registry.uploads import uploader_of
 from mreg.results.uploads import DirectUpload, UploadPart, UploadState
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def begin_direct(
     if size == 0:
         raise BadInput("an empty blob has no parts", hint="upload it to the server")
     begin_storing(session)
-    uploader = Uploader(session.caller, model, session.counts_as)
+    uploader = uploader_of(session, model)
     upload = direct_upload.begin(uploads, uploader, digest, size, session.now(), announced=announced)
     missing, arrived = direct_upload.missing_parts(upload, size)
     step = direct_upload.part_sizes(size)[1]
@@ -87,7 +87,7 @@ def finish_direct(
         Unavailable: The store cannot be reached or written. The bytes stay, and the upload can be finished later.
     """
     uploads = _uploads(session, model, permitted=permitted)
-    store, uploader = session.artifacts(), Uploader(session.caller, model, session.counts_as)
+    store, uploader = session.artifacts(), uploader_of(session, model)
     done = UploadState(digest=digest, offset=size, complete=True)
     upload = uploads.find_direct(uploader.direct(digest, size))
     try:

@@ -10,8 +10,7 @@ from mreg.documents.metrics import finite_metrics
 from mreg.domain.metrics import MetricValue, exact
 from mreg.domain.text import ENTRIES_LIMIT, check_line, check_text
 from mreg.errors import BadInput, Conflict
-from mreg.registry.promote import named_version
-from mreg.registry.references import as_reference, find_version, version_now
+from mreg.registry.references import as_reference, find_selected, version_now
 from mreg.registry.registry import Reference
 from mreg.results.evaluations import Evaluation
 
@@ -36,10 +35,8 @@ def evaluate(
     reason: str = "",
 ) -> Evaluation:
     """See `mreg.Registry.evaluate`."""
-    wanted = named_version(as_reference(reference))
+    wanted = as_reference(reference)
     given = finite_metrics(metrics)
-    if not given:
-        raise BadInput("no metrics to add", hint=f"mreg evaluate {wanted} --metric accuracy=0.95")
     if replace and not reason.strip():
         raise BadInput("to replace a metric, a reason is required", hint='add --reason "..."')
     check_text("reason", reason)
@@ -47,7 +44,9 @@ def evaluate(
         check_line("dataset", dataset)
 
     def change(writer: Writer) -> Evaluation:
-        version = find_version(writer, wanted)
+        version = find_selected(writer, wanted)
+        if not given:
+            raise BadInput("no metrics to add", hint=f"mreg evaluate {wanted} --metric accuracy=0.95")
         added, replaced = _differences(version, given)
         if replaced and not replace:
             raise _conflict(version, replaced)

@@ -9,8 +9,8 @@ from mreg.domain.model import ModelStage, ModelVersion
 from mreg.domain.names import ModelName, Selector, SelectorKind, VersionRef
 from mreg.domain.text import check_text
 from mreg.domain.transition import EXCLUSIVE, next_stage
-from mreg.errors import BadInput, Conflict, LeavesProduction, NotAllowed, NotFound
-from mreg.registry.references import as_name, as_reference, find_model, find_version, naming_version
+from mreg.errors import Conflict, LeavesProduction, NotAllowed, NotFound
+from mreg.registry.references import as_name, as_reference, find_model, find_selected, find_version, naming_version
 from mreg.registry.registry import Name, Reference
 from mreg.registry.stage_changes import after_hooks, check_seen, empties_production
 from mreg.results.changes import StageChange
@@ -234,27 +234,13 @@ def archive(
     check_text("override", override)
 
     def move(writer: Writer) -> StageChange:
-        version = find_version(writer, named_version(wanted))
+        version = find_selected(writer, wanted)
         check_seen(version, seen)
         return enter_stage(
             writer, version, ModelStage.ARCHIVED, leave_production=leave_production, reason=reason, override=override
         )
 
     return _write(session, move)
-
-
-def named_version(reference: VersionRef) -> VersionRef:
-    """Return the reference if it names a version.
-
-    Raises:
-        BadInput: The reference is a bare name, and its last part cannot be a selector either.
-    """
-    if reference.selector is None and reference.split_last_part() is None:
-        raise BadInput(
-            f"expected a version, got the model {reference}",
-            hint=f"name a version: {reference}@3, {reference}@latest or {reference}@staging",
-        )
-    return reference
 
 
 def rollback(

@@ -140,6 +140,26 @@ def find_version(reader: Reader, reference: VersionRef, *, default: Selector | N
     return version
 
 
+def find_selected(reader: Reader, reference: VersionRef) -> ModelVersion:
+    """Return the version that a reference names, for changes that must not mean the latest version by accident.
+
+    Raises:
+        BadInput: The reference names a model.
+        NotFound: The model or version does not exist; the hint has the nearest name or the next step.
+    """
+    model, selector = find(reader, reference)
+    if selector is None:
+        raise no_selector(model.name)
+    return find_version(reader, reference)
+
+
+def no_selector(name: ModelName) -> BadInput:
+    """Return the error for a model in place of a version."""
+    return BadInput(
+        f"expected a version, got the model {name}", hint=f"name a version: {name}@3, {name}@latest or {name}@staging"
+    )
+
+
 def _same(reader: Reader, reference: VersionRef, known: KnownVersion) -> ModelVersion | None:
     """Return a known version, which can have another name now; None if this registry does not have it."""
     found = reader.version_by_id(known.version_id)

@@ -9,7 +9,6 @@ from mreg.domain.model import ModelVersion, RegisteredModel
 from mreg.domain.names import VersionRef, check_alias
 from mreg.domain.text import quoted
 from mreg.errors import BadInput
-from mreg.registry.promote import named_version
 from mreg.registry.references import as_name, as_reference
 from mreg.registry.registry import Name, Reference
 from mreg.registry.remote_session import RemoteSession
@@ -146,7 +145,7 @@ def evaluate(
     from mreg.documents.metrics import finite_metrics
     from mreg.results.evaluations import Evaluation
 
-    wanted = named_version(as_reference(reference))
+    wanted = as_reference(reference)
     body = {"metrics": finite_metrics(metrics), "dataset": dataset, "replace": replace, "reason": reason}
     return session.result(Evaluation, session.call("POST", version_path(wanted, "evaluations"), body=body))
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.model import ModelStage
 from mreg.errors import BadInput
-from mreg.registry.promote import named_version
 from mreg.registry.references import as_name, as_reference
 from mreg.registry.registry import Name, Reference
 from mreg.registry.remote_session import RemoteSession
@@ -15,6 +14,7 @@ from mreg.remote.references import model_path, reference_text, version_path
 from mreg.results.changes import StageChange
 
 if TYPE_CHECKING:
+    from mreg.domain.names import ModelName
     from mreg.results import Page
     from mreg.results.deployments import DeploymentReport
     from mreg.results.policies import DecisionResult, PendingApproval, Plan
@@ -71,7 +71,9 @@ def archive(
     override: str = "",
 ) -> StageChange:
     """See `mreg.Registry.archive`."""
-    wanted = named_version(as_reference(reference))
+    wanted = as_reference(reference)
+    if wanted.selector is None:
+        _check_no_model(session, wanted.name)
     body = {
         "stage": ModelStage.ARCHIVED.value,
         "leave_production": leave_production,
@@ -80,6 +82,23 @@ def archive(
         "override": override,
     }
     return _moved(session, version_path(wanted, "transition"), body)
+
+
+def _check_no_model(session: RemoteSession, name: ModelName) -> None:
+    """Check that a name without a selector is not that of a model: the route of ``archive`` takes the latest version.
+
+    Raises:
+        BadInput: It is the name of a model.
+    """
+    from mreg.errors import NotFound
+    from mreg.registry.references import no_selector
+    from mreg.registry.remote_queries import model
+
+    try:
+        found = model(session, name)
+    except NotFound:  # the server reads team/3 as team@3
+        return
+    raise no_selector(found.name)
 
 
 def rollback(
@@ -137,7 +156,7 @@ def withdraw_decision(
     """See `mreg.Registry.withdraw_decision`."""
     from mreg.results.policies import DecisionResult
 
-    path = version_path(named_version(as_reference(reference)), "decision")
+    path = version_path(as_reference(reference), "decision")
     return session.result(DecisionResult, session.call("DELETE", path, query={"stage": to}))
 
 
@@ -178,5 +197,5 @@ def _moved(session: RemoteSession, path: str, body: Mapping[str, object]) -> Sta
 def _decided(session: RemoteSession, action: str, reference: Reference, body: Mapping[str, object]) -> DecisionResult:
     from mreg.results.policies import DecisionResult
 
-    wanted = named_version(as_reference(reference))
+    wanted = as_reference(reference)
     return session.result(DecisionResult, session.call("POST", version_path(wanted, action), body=body))

@@ -43,12 +43,12 @@ class Direct:
 
     Args:
         server: Connection to the server.
-        notice: Receives the notice.
+        notice: Receives the notice, and those of the server about an upload.
     """
 
     def __init__(self, server: Connection, notice: Callable[[str], None]) -> None:
         self._server = server
-        self._notice = notice
+        self.notice = notice
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._urls: dict[str, str] = {}
@@ -68,7 +68,7 @@ class Direct:
         with self._lock:
             over, self._over = self._over, True
         if why is not None and not over:
-            self._notice(f"the bytes go through {self._server.address}, not directly: {why.message}")
+            self.notice(f"the bytes go through {self._server.address}, not directly: {why.message}")
 
     def get(self, path: str, headers: Mapping[str, str]) -> Response | None:
         """Return the response with a blob, or with a range of it: of the store, or of a server that offers none.

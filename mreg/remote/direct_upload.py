@@ -167,6 +167,7 @@ class DirectUpload(ContinuedUpload):
                     headers={"Content-Type": "application/json"},
                     lost=Unavailable(LOST),
                     progress=lambda done, total: verified(done * self._size // total if total else 0),
+                    notice=self._direct.notice,
                 )
             except Unavailable as error:
                 busy = error.details.get("refused") in NOT_DONE and time.monotonic() < deadline

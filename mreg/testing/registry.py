@@ -284,6 +284,16 @@ class RegistryContract(abc.ABC):
         assert caught.value.message == f"expected a version, got the model {model}"
         assert caught.value.hint == f"name a version: {model}@3, {model}@latest or {model}@staging"
 
+    @pytest.mark.parametrize("operation", WHOLE)
+    def test_a_bare_name_with_a_slash_is_too_little(self, registry: Registry, model: str, operation: str) -> None:
+        """The last part is not taken for a selector of a model that does not exist."""
+        nested = f"{model}-team/churn"
+        self.push(registry, nested)
+        with pytest.raises(errors.BadInput) as caught:
+            WHOLE[operation](registry, nested)
+        assert caught.value.message == f"expected a version, got the model {nested}"
+        assert caught.value.hint == f"name a version: {nested}@3, {nested}@latest or {nested}@staging"
+
     def test_a_name_that_was_passed_is_literal(self, registry: Registry, model: str) -> None:
         """A `ModelName` or `RegisteredModel` never means a version of another model."""
         made = registry.register(f"{model}/1")

@@ -379,12 +379,14 @@ def test_a_database_or_role_that_there_is_not_is_told(url: str, postgresql: Post
     assert "createuser" in caught.value.hint
 
 
-def test_without_its_package_it_says_what_to_install(url: str, process: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_package_it_says_what_to_install(
+    url: str, interpreter: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("psycopg.py").write_text("raise ImportError('not here')")
     monkeypatch.setenv("PYTHONPATH", f"{os.getcwd()}{os.pathsep}{os.environ['PYTHONPATH']}")
     monkeypatch.setenv("MREG_CATALOG", url)
     monkeypatch.setenv("MREG_ARTIFACTS", "artifacts")
-    done = process("list")
+    done = interpreter("list")
     assert done.code == 8
     assert "pip install 'mreg[postgres]'" in done.err
 

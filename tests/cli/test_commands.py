@@ -286,6 +286,33 @@ def test_a_mistake_has_its_exit_code_and_its_next_step(
     assert story("history", "classifier", "--json").out + story("list", "--json").out == before
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["archive"],
+        ["archive", "--yes"],
+        ["approve"],
+        ["approve", "--to", "staging"],
+        ["reject", "--reason", "slow"],
+        ["reject", "--reason", "slow", "--yes"],
+        ["reject", "--withdraw"],
+        ["evaluate"],
+        ["evaluate", "--metric", "auc=1"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_needs_a_version_refuses_a_name_with_a_slash(story: Mreg, words: list[str]) -> None:
+    story("push", "model.pkl", "--name", "team/churn", "--stage", "production")
+    before = story("history", "--json").out
+    done = story(words[0], "team/churn", *words[1:])
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "error: expected a version, got the model team/churn\n"
+        "  name a version: team/churn@3, team/churn@latest or team/churn@staging\n"
+    )
+    assert story("history", "--json").out == before
+
+
 @pytest.mark.parametrize("words", [["show", "nobody"], ["push", "--nope"], ["shw"], ["list", "--format", "xml"]])
 def test_with_json_an_error_is_an_object(command: Mreg, words: list[str]) -> None:
     done = command(*words, "--json")
@@ -352,13 +379,13 @@ def test_nothing_stored_is_obeyed(command: Mreg, form: str) -> None:
                 assert not any(cell.startswith(("=", "+", "@")) for cell in row)
 
 
-def test_data_survives_a_terminal_that_can_not_show_it(process: Mreg) -> None:
+def test_data_survives_a_terminal_that_can_not_show_it(interpreter: Mreg) -> None:
     Path("model.pkl").write_bytes(b"x")
     environment = {**os.environ, "LANG": "C", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     for form in ("plain", "table", "md"):
-        done = process("push", "model.pkl", "-n", "m", "--tag", "größe=ü", "--format", form, env=environment)
+        done = interpreter("push", "model.pkl", "-n", "m", "--tag", "größe=ü", "--format", form, env=environment)
         assert done.code == 0, done.err
-        done = process("show", "m@1", "--format", form, env=environment)
+        done = interpreter("show", "m@1", "--format", form, env=environment)
         assert done.code == 0, done.err
         assert "gr\\xf6\\xdfe" in done.out.replace("\\\\", "\\") or form == "md"
 

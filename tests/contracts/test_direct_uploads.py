@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import requests
@@ -93,6 +94,25 @@ def test_an_upload_that_another_request_joins_meanwhile_is_finished(
     send(begin())
     first, second = begin(), begin()
     first.join()
+    direct_upload.finish(second, DIGEST, len(DATA), ignore)
+    assert place.read(blob_key(DIGEST)) == DATA
+
+
+@EVERY_STORE
+def test_an_upload_that_another_request_joins_is_found_while_it_is_joined(
+    backend: S3Backend, begin: Callable[[], DirectUpload], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, listed = begin(), s3_direct._uploads
+    send(first)
+
+    def join_afterwards(*words: Any) -> Any:
+        found = listed(*words)
+        first.join()
+        return found
+
+    monkeypatch.setattr(s3_direct, "_uploads", join_afterwards)
+    second = backend.find_direct(ADA.direct(DIGEST, len(DATA)))
+    assert second is not None and second.joined
     direct_upload.finish(second, DIGEST, len(DATA), ignore)
     assert place.read(blob_key(DIGEST)) == DATA
 

@@ -60,26 +60,26 @@ def test_a_token_is_kept_in_the_keyring_and_not_in_the_file() -> None:
 
 
 def test_a_real_backend_that_the_user_has_chosen_keeps_the_token(
-    tmp_path: Path, people: Path, monkeypatch: pytest.MonkeyPatch, process: Mreg
+    tmp_path: Path, people: Path, monkeypatch: pytest.MonkeyPatch, interpreter: Mreg
 ) -> None:
     """The file backend of keyrings.alt, chosen by a variable, over processes of their own."""
     pytest.importorskip("keyrings.alt.file")
     with serving(tmp_path, {"MREG_CATALOG": str(tmp_path / "catalog.db")}) as served:
         secret = served.secrets["ada"]
         monkeypatch.setenv("MREG_SERVER", served.url)
-        done = process("login", served.url, input=secret.encode())
+        done = interpreter("login", served.url, input=secret.encode())
         assert (done.code, "this system does not have an encrypted keyring" in done.err) == (0, True), done
-        assert process("logout").code == 0
+        assert interpreter("logout").code == 0
         monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyrings.alt.file.PlaintextKeyring")
-        done = process("login", served.url, input=secret.encode())
+        done = interpreter("login", served.url, input=secret.encode())
         assert (done.code, done.err) == (0, "")
-        assert json.loads(process("whoami", "--json").out)["source"] == "keyring"
+        assert json.loads(interpreter("whoami", "--json").out)["source"] == "keyring"
         assert secret not in Path(logins_file(os.environ)).read_text()
         kept = next(Path(os.environ["HOME"]).rglob("keyring_pass.cfg"))
         assert f"[{own.SERVICE}]" in kept.read_text()
-        assert process("logout").code == 0
+        assert interpreter("logout").code == 0
         assert f"[{own.SERVICE}]\n\n" in kept.read_text() + "\n\n" or own.SERVICE not in kept.read_text()
-        done = process("whoami")
+        done = interpreter("whoami")
         assert (done.code, "missing token" in done.err) == (8, True)
 
 

@@ -15,18 +15,21 @@ from mreg.profile.edit import add_profile
 from mreg.profile.load import load_profile
 from mreg.profile.trust import trusted_folders
 from tests.conftest import Mreg
+from tests.forking import COMMAND_LINE
 from tests.servers import Place
-from tests.users import MREG, Person
+from tests.users import Person
 
 UNNAMED = 1_000_770_000
-WITHOUT_HOME = "import os\nfor name in ('HOME', 'MREG_USER', 'USER', 'LOGNAME'): os.environ.pop(name, None)\n" + MREG
+WITHOUT_HOME = (
+    "import os\nfor name in ('HOME', 'MREG_USER', 'USER', 'LOGNAME'): os.environ.pop(name, None)\n" + COMMAND_LINE
+)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root acts as another user")
 @pytest.mark.skipif(sys.platform != "linux", reason="the tests of users are for Linux")
 @pytest.mark.parametrize("home", ["unset", "/nonexistent", "/", "unwritable"])
 def test_a_user_without_a_name_and_a_home_needs_only_the_places(home: str, tmp_path: Path) -> None:
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     places = {"MREG_CATALOG": str(tmp_path / "shared/catalog.db"), "MREG_ARTIFACTS": str(tmp_path / "shared/artifacts")}
     (tmp_path / "shared").mkdir()
@@ -41,10 +44,10 @@ def test_a_user_without_a_name_and_a_home_needs_only_the_places(home: str, tmp_p
         variables["HOME"] = str(tmp_path / "unwritable")
 
     def run(*words: str) -> tuple[int, str, str]:
-        done = user.run(*words, script=WITHOUT_HOME if home == "unset" else MREG, variables=variables)
+        done = user.run(*words, script=WITHOUT_HOME if home == "unset" else COMMAND_LINE, variables=variables)
         return done.code, done.out, done.err
 
-    assert run("push", "model.pkl", "--name", "m", "-q")[:2] == (0, "m@1\n")
+    assert run("push", "model.pkl", "--name", "m", "-q") == (0, "m@1\n", "")
     assert run("push", "folder", "--name", "f", "-q")[:2] == (0, "f@1\n")
     code, out, _ = run("history", "m", "--format", "csv")
     assert (code, f"uid:{UNNAMED}" in out) == (0, True)

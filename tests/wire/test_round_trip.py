@@ -349,6 +349,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
             built(uploads.UploadPart, number=NUMBERS, start=NUMBERS, size_bytes=NUMBERS, url=st.text()), max_size=3
         ).map(tuple),
     ),
+    uploads.StagedUpload: built(uploads.StagedUpload, offset=NUMBERS, hash_first=st.booleans()),
     uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 
