@@ -42,7 +42,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     token = subprocess.run(create, check=True, capture_output=True, text=True).stdout.strip()
     with running_server([*MREG, "serve", "--port", "0"], folder) as (port, _):
         remote = _client(port, token)
-        yield from _show(folder, remote, 5 if quick else 25)
+        yield from _show(folder, remote, 2 if quick else 25)
         yield from _large_file(folder, store / "artifacts", port, token, quick=quick)
         yield from _folder(folder, remote, 200 if quick else 2_000, 1 if quick else 3)
         yield from _requests(folder, port, token, 200 if quick else 2_000)

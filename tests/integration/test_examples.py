@@ -243,7 +243,7 @@ def test_the_benchmarks_run() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "mreg show NAME@1 --json" in done.stdout
-    assert "all 20 numbers once and consecutive, 0 times 'database is locked'" in done.stdout
+    assert "all 8 numbers once and consecutive, 0 times 'database is locked'" in done.stdout
 
 
 def test_the_benchmark_of_the_remote_registry_runs() -> None:
