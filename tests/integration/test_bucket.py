@@ -380,7 +380,7 @@ def test_what_a_killed_push_left_is_collected_after_its_grace(
     assert command("gc").out == empty
     done = command("gc", "--grace", "0s")
     assert len(done.out.splitlines()) == 2
-    assert "nothing was removed; mreg gc --remove does" in done.err
+    assert "nothing was removed; to remove it: mreg gc" in done.err
     assert len(bucket.uploads()) == 1
     assert command("gc", "--grace", "0s", "--remove").code == 2
     assert len(bucket.uploads()) == 1
