@@ -134,7 +134,7 @@ EVENTS = built(
 )  # fmt: skip
 DECISIONS = built(Decision, target=WORDS, person=WORDS, approved=st.booleans(), comment=WORDS, digest=DIGESTS, at=TIMES)
 ASSESSMENTS = built(
-    Assessment, target=WORDS, wrong_stage=st.none() | st.sampled_from(ModelStage),
+    Assessment, target=WORDS, right_stage=st.none() | st.sampled_from(ModelStage), wrong_stage=st.none() | st.sampled_from(ModelStage),
     gates=many(built(GateResult, gate=WORDS, passed=st.booleans(), found=WORDS, bound=WORDS)), needed=NUMBERS,
     approved_by=many(WORDS), may_approve=many(WORDS), rejected_by=many(DECISIONS), override=st.booleans(),
 )  # fmt: skip
