@@ -41,7 +41,7 @@ COMMANDS = {
 
 def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
     """Each question to both catalogs in turn, every time by a registry that is opened anew."""
-    sizes = (1_000, 20_000) if quick else (1_000, 1_000_000)
+    sizes = (1_000, 5_000) if quick else (1_000, 1_000_000)
     began = time.perf_counter()
     for versions in sizes:
         generate(folder / str(versions) / "catalog.db", versions // PER_MODEL)
@@ -76,7 +76,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
         works = [
             partial(run, command, env=_environment(folder, size)) for command, size in zip(commands, sizes, strict=True)
         ]
-        small, large = in_turn(works, 3 if quick else 9)
+        small, large = in_turn(works, 2 if quick else 9)
         yield against(f"mreg {title} at {sizes[1]:,}", large, small, 2.0, note="whole command")
 
 

@@ -23,7 +23,7 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
         (folder / "model.pkl").write_bytes(b"\x80\x04" + f"{next(pushed):01021d}".encode() + b".")
         return run([*MREG, "push", "model.pkl", "--name", "started", "--accuracy", "0.9"])
 
-    rounds = 5 if quick else 25
+    rounds = 2 if quick else 25
     base, version, show, pushing, python = in_turn(
         [
             lambda: run([sys.executable, str(empty)]),

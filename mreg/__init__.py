@@ -103,7 +103,7 @@ if TYPE_CHECKING:
         Upgrade,
         Verification,
     )
-    from mreg.results.uploads import DirectUpload, NeededBlob, UploadPart, UploadState
+    from mreg.results.uploads import DirectUpload, NeededBlob, StagedUpload, UploadPart, UploadState
 
 __version__ = "0.1.0"
 
@@ -199,6 +199,7 @@ __all__ = [
     "SelectorKind",
     "Source",
     "StageChange",
+    "StagedUpload",
     "StagesAt",
     "StoredFile",
     "Token",
@@ -289,7 +290,7 @@ _HOMES = {
         "Upgrade",
         "Verification",
     ),
-    "mreg.results.uploads": ("DirectUpload", "NeededBlob", "UploadPart", "UploadState"),
+    "mreg.results.uploads": ("DirectUpload", "NeededBlob", "StagedUpload", "UploadPart", "UploadState"),
 }
 """The names of the API by the module that defines them."""
 

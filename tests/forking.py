@@ -283,6 +283,9 @@ def _import_modules() -> None:
     for module in pkgutil.iter_modules(mreg.cli.__path__, "mreg.cli."):
         import_module(module.name)
     mreg.server.run._import_modules()
+    for name in (*mreg.server.run.BACKEND_MODULES, "mreg.stores.boto"):
+        with suppress(ImportError):  # of an optional package
+            import_module(name)
 
 
 if __name__ == "__main__":

@@ -93,6 +93,7 @@ SERVED = {
     "NeededBlob",
     "ProductionVersion",
     "ServerVersion",
+    "StagedUpload",
     "UploadState",
 }
 """Sections of what only the server returns."""

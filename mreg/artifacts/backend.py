@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, Self, runtime_checkable
 
 from mreg.domain.digest import Digest
+
+if TYPE_CHECKING:
+    from mreg.artifacts.hashed_file import HashedFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +177,41 @@ class ContinuedUpload(abc.ABC):
             BadInput: The bytes do not have the digest of the key.
             Unavailable: The store cannot be reached or written. The bytes that arrived are kept for the next upload.
         """
+
+
+class StagedUpload(abc.ABC):
+    """An upload of a large file whose digest is named at its end, and which continues where an earlier one broke off.
+
+    Attributes:
+        start: Number of bytes that had arrived before. They can be those of another file with the same fingerprint.
+    """
+
+    start: int
+
+    @abc.abstractmethod
+    def send(self, file: HashedFile, advance: Callable[[int], None]) -> Digest:
+        """Send the missing bytes, make the blob durable under its digest, and return that.
+
+        Args:
+            advance: Called with the number of further bytes that have arrived; negative if the store lost some.
+
+        Raises:
+            WrongBytes: The bytes in the store do not have the digest of the file; they are removed.
+            Conflict: The file has changed since the start of the push.
+            Unavailable: The store cannot be reached or written. The bytes that arrived are kept for the next upload.
+        """
+
+
+class WrongBytes(Exception):
+    """The bytes that have arrived at a store do not have the digest of their file.
+
+    Attributes:
+        digest: Digest of the file.
+    """
+
+    def __init__(self, digest: Digest) -> None:
+        super().__init__(str(digest))
+        self.digest = digest
 
 
 class BlobBackend(abc.ABC):
@@ -403,7 +441,15 @@ class SupportsStreams(Protocol):
 
 @runtime_checkable
 class SupportsContinuing(Protocol):
-    """A backend that accepts a large blob as a stream, which it can continue. It needs the key first."""
+    """A backend that accepts a large blob as a stream, which it can continue."""
+
+    def begin_staged(self, name: str, size: int) -> StagedUpload | None:
+        """Return the upload of a file that is hashed while it is sent; None if the file must be hashed first.
+
+        Args:
+            name: See `mreg.artifacts.source.fingerprint`.
+            size: Size of the file in bytes.
+        """
 
     def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
         """Return the upload of a blob; None if the store has the blob.

@@ -47,9 +47,13 @@ class Uploader:
     model: ModelName
     counts_as: str = ""
 
-    def unfinished(self, digest: Digest, number: int) -> str:
-        """Return the name of an unfinished upload of a blob, of which several can be in progress."""
-        own = "\0".join((self.caller, self.model.value, str(digest), str(number)))
+    def unfinished(self, upload: str, number: int) -> str:
+        """Return the name of an unfinished upload, of which several can be in progress.
+
+        Args:
+            upload: Digest of its blob, or the id of a staged upload, which has another form.
+        """
+        own = "\0".join((self.caller, self.model.value, upload, str(number)))
         return f"{self.beginning}{_named(own)[:16]}"
 
     @property

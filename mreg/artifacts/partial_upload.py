@@ -1,4 +1,7 @@
-"""Uploads of blobs in several requests: the bytes that arrived stay until the blob is complete."""
+"""Uploads of blobs in several requests: the bytes that arrived stay until the blob is complete.
+
+The client names an upload by the digest of the blob, or by an id if it names the digest at the end (a staged upload).
+"""
 
 from __future__ import annotations
 
@@ -67,6 +70,7 @@ class PartialUpload:
 
     Args:
         files: Where the bytes are until the blob is complete: the backend itself or a folder of this machine.
+        name: Digest of the blob, or the id of a staged upload.
         length: Size of the complete blob.
         start: Number of bytes that the client believes to have arrived.
 
@@ -80,7 +84,7 @@ class PartialUpload:
         backend: BlobBackend,
         files: SupportsResuming,
         uploader: Uploader,
-        digest: Digest,
+        name: str,
         *,
         length: int,
         start: int,
@@ -88,12 +92,12 @@ class PartialUpload:
     ) -> None:
         if start > length:
             raise BadInput(f"the offset {start} is beyond the length {length} of the blob")
-        self._backend, self._digest, self._length = backend, digest, length
+        self._backend, self._length = backend, length
         self._in_store = isinstance(backend, SupportsResuming)
         check_room(files, length - start)
-        file = _taken(files, uploader, digest, start)
+        file = _taken(files, uploader, name, start)
         if file is None and start > 0:
-            offset = arrived(files, uploader, digest).offset
+            offset = arrived(files, uploader, name).offset
             raise Conflict(
                 f"cannot continue at byte {start}: {counted(offset, 'byte')} arrived, or another request sends them",
                 hint="ask for the offset of the upload, and continue there",
@@ -140,20 +144,31 @@ class PartialUpload:
         self._hashing.add(chunk)
         self._size += len(chunk)
 
-    def finish(self) -> int | None:
-        """Store the blob if it is complete; return None then, otherwise the number of bytes that have arrived.
+    @property
+    def complete(self) -> bool:
+        """Whether all bytes have arrived."""
+        return self._size == self._length
+
+    def offset(self) -> int:
+        """Return the number of bytes that have arrived, which stay for the next request.
+
+        Raises:
+            Conflict: They do not stay.
+        """
+        if not isinstance(self._file, ResumableFile):
+            raise Conflict("the upload is incomplete, and others of the same blob are in progress", offset=0)
+        return self._size
+
+    def finish(self, expected: Digest) -> None:
+        """Store the complete blob.
 
         Raises:
             BadInput: The bytes have another digest; they are removed.
             Unavailable: The store cannot be written; the bytes stay, and the upload can be finished later.
         """
-        if self._size < self._length:
-            if not isinstance(self._file, ResumableFile):
-                raise Conflict("the upload is incomplete, and others of the same blob are in progress", offset=0)
-            return self._size
         digest = self._hashing.digest()
         try:
-            check_received(self._digest, digest)
+            check_received(expected, digest)
         except BadInput:
             self._remove()
             raise
@@ -163,7 +178,6 @@ class PartialUpload:
             self._file.finish()
             Upload(self._backend, {}, None).put_blob(self._file.path, digest)
         self._remove()
-        return None
 
     def _remove(self) -> None:
         self._over = True
@@ -184,17 +198,17 @@ class Arrived:
     busy: bool
 
 
-def arrived(files: SupportsResuming, uploader: Uploader, digest: Digest) -> Arrived:
+def arrived(files: SupportsResuming, uploader: Uploader, name: str) -> Arrived:
     """Return how much of an upload of a caller has arrived, without waiting."""
-    found = [files.left(uploader.unfinished(digest, number)) for number in range(AT_ONCE)]
+    found = [files.left(uploader.unfinished(name, number)) for number in range(AT_ONCE)]
     free = max((size for size, busy in found if not busy), default=0)
     return Arrived(offset=free, busy=any(busy and size >= free for size, busy in found))
 
 
-def _taken(files: SupportsResuming, uploader: Uploader, digest: Digest, start: int) -> ResumableFile | None:
+def _taken(files: SupportsResuming, uploader: Uploader, name: str, start: int) -> ResumableFile | None:
     """Return the unfinished file with this number of bytes, open; at the beginning, a new or emptied one."""
     for number in range(AT_ONCE):
-        file = files.resume(uploader.unfinished(digest, number), create=start == 0)
+        file = files.resume(uploader.unfinished(name, number), create=start == 0)
         if file is None:
             continue
         if start == 0 and file.size:

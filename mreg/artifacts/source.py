@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import io
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mreg.artifacts.hashing import CHUNK_BYTES
@@ -21,6 +22,9 @@ SECTION_CHUNK = 256 << 10
 SAMPLES = 9
 SAMPLE_BYTES = 64 << 10
 """Number and size of the pieces that distinguish a file from a blob of its size."""
+
+MIDDLE = SAMPLES // 2
+"""The sample that differs most often: the start can be a header, and the end a common last layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +138,34 @@ def read_samples(file: SourceFile) -> dict[int, bytes]:
         Conflict: The file changed.
         Unavailable: The file cannot be read.
     """
-    last = max(0, file.size - SAMPLE_BYTES)
     with unchanged(file) as descriptor:
         try:
-            starts = [last * place // (SAMPLES - 1) for place in range(SAMPLES)]
-            return {start: read_at(descriptor, SAMPLE_BYTES, start) for start in starts}
+            return {start: read_at(descriptor, SAMPLE_BYTES, start) for start in sample_starts(file.size)}
         except OSError as error:
             raise unreadable(file.name, error) from error
+
+
+def sample_starts(size: int) -> list[int]:
+    """Return the offsets of the samples of a file of a size, from its start to its end."""
+    last = max(0, size - SAMPLE_BYTES)
+    return [last * place // (SAMPLES - 1) for place in range(SAMPLES)]
+
+
+def fingerprint(size: int, samples: Sequence[bytes]) -> str:
+    """Return 32 hexadecimal digits that files share only if they have the same size and samples.
+
+    Such files can differ between the samples. The first digits are those of `sample_digits` of the sample in the
+    middle.
+    """
+    found = hashlib.sha256(b"%d\n" % size)
+    for sample in samples:
+        found.update(hashlib.sha256(sample).digest())
+    return (sample_digits(samples[MIDDLE]) + found.hexdigest())[:32]
+
+
+def sample_digits(sample: bytes) -> str:
+    """Return 8 hexadecimal digits of a sample."""
+    return hashlib.sha256(sample).hexdigest()[:8]
 
 
 def _read(file: SourceFile, descriptor: int, count: int) -> bytes:

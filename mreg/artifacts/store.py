@@ -26,7 +26,7 @@ from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
 from mreg.domain.text import quoted
-from mreg.errors import BadInput, Corrupt, MregError, NotFound
+from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 
 NO_BLOBS: Mapping[int, Collection[Digest]] = {}
+
+SAMPLES_AT_ONCE = 32
+"""Number of samples of blobs in a bucket that are read in parallel."""
 
 
 class ArtifactStore:
@@ -168,7 +171,7 @@ class ArtifactStore:
 
     @contextmanager
     def continue_upload(
-        self, uploader: Uploader, digest: Digest, *, length: int, start: int, now: datetime
+        self, uploader: Uploader, name: str, *, length: int, start: int, now: datetime
     ) -> Iterator[PartialUpload]:
         """Yield a request of an upload in several requests; see `mreg.artifacts.partial_upload.PartialUpload`."""
         from mreg.artifacts.partial_upload import PartialUpload
@@ -176,15 +179,37 @@ class ArtifactStore:
         files = self._unfinished_files
         with (
             self._explaining(),
-            PartialUpload(self._backend, files, uploader, digest, length=length, start=start, now=now) as upload,
+            PartialUpload(self._backend, files, uploader, name, length=length, start=start, now=now) as upload,
         ):
             yield upload
 
-    def arrived(self, uploader: Uploader, digest: Digest) -> Arrived:
-        """Return how much of an upload has arrived."""
+    def arrived(self, uploader: Uploader, name: str) -> Arrived:
+        """Return how much of an upload has arrived; see `mreg.artifacts.partial_upload.PartialUpload`."""
         from mreg.artifacts.partial_upload import arrived
 
-        return arrived(self._unfinished_files, uploader, digest)
+        return arrived(self._unfinished_files, uploader, name)
+
+    def has_fingerprint(self, digests: Collection[Digest], size: int, wanted: str) -> bool:
+        """Return whether one of the blobs, all of one size, has a fingerprint; a blob that cannot be read has none.
+
+        Args:
+            wanted: See `mreg.artifacts.source.fingerprint`.
+        """
+        from mreg.artifacts.parallel import in_order
+        from mreg.artifacts.source import MIDDLE, SAMPLE_BYTES, fingerprint, sample_digits, sample_starts
+
+        def sample(digest: Digest, start: int) -> bytes:
+            with (
+                suppress(NotFound, Corrupt, Unavailable),
+                closing(self._backend.open(blob_key(digest), start, SAMPLE_BYTES)) as stream,
+            ):
+                return stream.read(SAMPLE_BYTES)
+            return b""
+
+        starts, at_once = sample_starts(size), SAMPLES_AT_ONCE if self.remote else 1
+        with closing(in_order(lambda digest: sample(digest, starts[MIDDLE]), digests, at_once=at_once)) as middles:
+            alike = [one for one, data in zip(digests, middles, strict=True) if wanted.startswith(sample_digits(data))]
+        return any(fingerprint(size, [sample(digest, start) for start in starts]) == wanted for digest in alike)
 
     def put_many(self, blobs: Mapping[Digest, bytes]) -> None:
         """Store small blobs durably.

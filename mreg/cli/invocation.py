@@ -125,6 +125,12 @@ class Invocation:
         """The command with its subcommand, such as ``mreg policy show``."""
         return self.context.command_path if self.context is not None else "mreg"
 
+    def command_with(self, option: str) -> str:
+        """Return the command as it was given, with one more option, as a command to paste."""
+        from mreg.domain.text import shell_word
+
+        return " ".join(["mreg", *map(shell_word, self.words), option])
+
     def default_model(self) -> ModelName | None:
         """Return the model of a reference that leaves the model out; None if no setting names one."""
         if self._default is None and self.registry.profile.model:

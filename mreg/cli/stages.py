@@ -53,7 +53,7 @@ def promote(
     run = invocation_of(ctx)
     wanted = reference(run, words)
     if exit_zero and not plan:
-        raise BadInput("--exit-zero without --plan", hint=f"mreg promote {wanted} --plan --exit-zero")
+        raise BadInput("--exit-zero without --plan", hint=run.command_with("--plan"))
     if plan:
         planned = run.registry.plan(wanted, to, keep_existing=keep_existing, override=override)
         run.output.result(planned)

@@ -147,7 +147,7 @@ def collect(
         found = run.registry.gc(grace=age, remove=remove, seen=shown, progress=progress)
     run.output.results(found, Garbage)
     if found and not remove:
-        run.output.note("nothing was removed; mreg gc --remove does")
+        run.output.note(f"nothing was removed; to remove it: {run.command_with('--remove')}")
 
 
 def doctor(ctx: typer.Context) -> None:

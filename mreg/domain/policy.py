@@ -119,6 +119,7 @@ class Assessment(Value):
     """The result of checking a version against the rule for a target.
 
     Attributes:
+        right_stage: Required current stage, if the version is in it.
         wrong_stage: Required current stage, if the version is in another one.
         gates: Results of all gates.
         needed: Required number of approvals.
@@ -129,6 +130,7 @@ class Assessment(Value):
     """
 
     target: str
+    right_stage: ModelStage | None = None
     wrong_stage: ModelStage | None = None
     gates: tuple[GateResult, ...] = ()
     needed: int = 0
@@ -169,6 +171,7 @@ def assess(
     approved = dict.fromkeys(person for person in approvals if counts(rule, person, version))
     return Assessment(
         target=target,
+        right_stage=rule.came_from if rule.came_from is version.stage else None,
         wrong_stage=rule.came_from if rule.came_from not in (None, version.stage) else None,
         gates=tuple(evaluate(text, gate, version, occupant) for text, gate in rule.conditions),
         needed=rule.approvals,

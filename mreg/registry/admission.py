@@ -116,7 +116,7 @@ def assessment_of(
         Policies(reader).decisions_on(version),
         lambda place: holder(reader, model, place, version, used),
     )
-    return replace(assessment, wrong_stage=None) if entered else assessment
+    return replace(assessment, right_stage=None, wrong_stage=None) if entered else assessment
 
 
 def set_alias_checked(

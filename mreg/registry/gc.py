@@ -63,8 +63,9 @@ def gc(
         *_unfinished(session, now - arriving.grace, arriving, wanted, remove=remove),
         *_unreferenced(session, now - grace, younger, claimed, wanted, progress or _ignore, remove=remove),
     )
+    older = f"to list those that are older than {_span(PUSH_LIVES)}: mreg gc --grace {_span(PUSH_LIVES)}"
     notices = (
-        arriving.notice("unfinished upload", "a push can still write to it"),
+        arriving.notice("unfinished upload", older if grace > PUSH_LIVES else "", minimum=PUSH_LIVES),
         younger.notice("unreferenced blob", "to list all: mreg gc --grace 0s"),
     )
     for notice in filter(None, notices):
@@ -86,14 +87,17 @@ class _Younger:
         self.size_bytes += size
         self.oldest = modified if self.oldest is None else min(self.oldest, modified)
 
-    def notice(self, noun: str, more: str) -> str:
+    def notice(self, noun: str, more: str, *, minimum: timedelta | None = None) -> str:
         if self.oldest is None:
             return ""
-        first = "it" if self.count == 1 else "the first"
+        first, them = ("it", "it") if self.count == 1 else ("the first", "them")
+        reason = f"within the grace period of {_span(self.grace)}"
+        if self.grace == minimum:
+            reason = f"within the minimum of {_span(minimum)}, in which a push can still write to {them}"
         at = time_text(self.oldest + self.grace + timedelta(seconds=1))[:19]  # whole seconds, not too early
         return (
-            f"too young to remove: {counted(self.count, noun)}, {size_text(self.size_bytes)}, within the grace period "
-            f"of {_span(self.grace)}; {first} can be removed from {at}Z; {more}"
+            f"too young to remove: {counted(self.count, noun)}, {size_text(self.size_bytes)}, {reason}; "
+            f"{first} can be removed from {at}Z" + (f"; {more}" if more else "")
         )
 
 

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from mreg.registry.idempotency import IdempotentRequest
     from mreg.registry.prepared import PreparedFile
     from mreg.registry.session import HookLog, Session
+    from mreg.registry.staged_uploads import StagedPart
     from mreg.registry.uploads import IncomingBlob, IncomingPart, UploadedArtifact
     from mreg.results.bundles import Exported
     from mreg.results.files import StoredFile
     from mreg.results.profiles import Profile
     from mreg.results.tokens import Token, TokenInfo
     from mreg.results.upkeep import CatalogCopy, Check
-    from mreg.results.uploads import DirectUpload, NeededBlob, UploadState
+    from mreg.results.uploads import DirectUpload, NeededBlob, StagedUpload, UploadState
 
 
 class LocalRegistry(Registry):
@@ -351,6 +352,32 @@ class LocalRegistry(Registry):
         from mreg.registry.uploads import continue_blob
 
         return continue_blob(self._session, model, digest, length=length, start=start)
+
+    def should_hash_first(self, model: ModelName, upload: str, size: int, *, direct: bool = False) -> bool:
+        """Return whether a file should be hashed first; see `mreg.registry.staged_uploads.should_hash_first`."""
+        from mreg.registry.staged_uploads import should_hash_first
+
+        return should_hash_first(self._session, model, upload, size, direct=direct)
+
+    def look_at_staged(self, model: ModelName, upload: str) -> tuple[StagedUpload, bool]:
+        """Return how much of an upload has arrived; see `mreg.registry.staged_uploads.look_at_staged`."""
+        from mreg.registry.staged_uploads import look_at_staged
+
+        return look_at_staged(self._session, model, upload)
+
+    def continue_staged(
+        self, model: ModelName, upload: str, *, length: int, start: int
+    ) -> AbstractContextManager[StagedPart]:
+        """Continue a staged upload; see `mreg.registry.staged_uploads.continue_staged`."""
+        from mreg.registry.staged_uploads import continue_staged
+
+        return continue_staged(self._session, model, upload, length=length, start=start)
+
+    def finish_staged(self, model: ModelName, upload: str, digest: Digest, size: int) -> UploadState:
+        """Make the bytes of a staged upload a blob; see `mreg.registry.staged_uploads.finish_staged`."""
+        from mreg.registry.staged_uploads import finish_staged
+
+        return finish_staged(self._session, model, upload, digest, size)
 
     def push_uploaded(
         self,

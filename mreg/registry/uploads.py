@@ -8,7 +8,7 @@ no caller learns of other blobs or obtains them by their digests.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
 from mreg.errors import BadInput, BlobsMissing, Corrupt, MissingBlob, MregError, NotFound, Unavailable
 from mreg.registry.outgoing import existing_only
-from mreg.registry.push import Found, add_pushed
+from mreg.registry.push import SAME_SIZE, Found, add_pushed
 from mreg.registry.storing import begin_storing
 from mreg.results.uploads import NeededBlob, UploadState
 from mreg.wire.protocol import DIRECT_BYTES
@@ -85,9 +85,13 @@ def missing_blobs(
     begin_storing(session)
     usable = _usable(session, model, blobs)
     missing = {digest: size for digest, size in blobs.items() if usable.sizes.get(digest) != size}
-    is_large = max(missing.values(), default=0) >= DIRECT_BYTES
-    direct = direct and is_large and not session.artifacts().direct_refusal()
+    direct = direct and takes_direct(session, max(missing.values(), default=0))
     return tuple(NeededBlob(digest=digest, direct=direct and size >= DIRECT_BYTES) for digest, size in missing.items())
+
+
+def takes_direct(session: Session, size: int) -> bool:
+    """Return whether a blob of a size can be sent to the store directly, if the server permits it."""
+    return size >= DIRECT_BYTES and not session.artifacts().direct_refusal()
 
 
 def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) -> UploadState:
@@ -97,7 +101,7 @@ def store_blob(session: Session, model: ModelName, digest: Digest, data: bytes) 
         BadInput: The bytes have another digest.
         Unavailable: The store cannot be written.
     """
-    _begin(session, model)
+    begin_upload(session, model)
     session.artifacts().put_blob(digest, data)
     return _claimed(session, model, digest, len(data))
 
@@ -109,7 +113,7 @@ def store_blobs(session: Session, model: ModelName, blobs: Mapping[Digest, bytes
         BadInput: The bytes of one have another digest; then none is stored.
         Unavailable: The store cannot be written.
     """
-    _begin(session, model)
+    begin_upload(session, model)
     store = session.artifacts()
     store.put_many(blobs)
     sizes = {digest: len(data) for digest, data in blobs.items()}
@@ -126,7 +130,7 @@ def open_blob(session: Session, model: ModelName, digest: Digest, size: int) -> 
     Raises:
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session, model)
+    begin_upload(session, model)
     with session.artifacts().open_upload(size) as upload:
         yield IncomingBlob(session, model, digest, upload)
 
@@ -143,7 +147,7 @@ def look_at_upload(session: Session, model: ModelName, digest: Digest) -> tuple[
     size = store.claims.size(uploader, digest, session.now())
     if size is not None:
         return UploadState(digest=digest, offset=size, complete=True), False
-    found = store.arrived(uploader, digest)
+    found = store.arrived(uploader, str(digest))
     return UploadState(digest=digest, offset=found.offset, complete=False), found.busy
 
 
@@ -161,11 +165,17 @@ def continue_blob(
         Conflict: Another number of bytes has arrived; ``details`` has it (``offset``).
         Unavailable: The store has too little free space, or cannot be written.
     """
-    _begin(session, model)
-    uploader = uploader_of(session, model)
-    store = session.artifacts()
-    with store.continue_upload(uploader, digest, length=length, start=start, now=session.now()) as upload:
+    with continue_upload(session, model, str(digest), length=length, start=start) as upload:
         yield IncomingPart(session, model, digest, length, upload)
+
+
+def continue_upload(
+    session: Session, model: ModelName, name: str, *, length: int, start: int
+) -> AbstractContextManager[PartialUpload]:
+    """Return a request of an upload of the caller for the model; see `mreg.artifacts.store.ArtifactStore`."""
+    begin_upload(session, model)
+    uploader = uploader_of(session, model)
+    return session.artifacts().continue_upload(uploader, name, length=length, start=start, now=session.now())
 
 
 class IncomingPart:
@@ -191,16 +201,10 @@ class IncomingPart:
             BadInput: The bytes have another digest; they are removed.
             Unavailable: The store cannot be written; the bytes stay.
         """
-        offset = self._upload.finish()
-        if offset is not None:
-            return UploadState(digest=self._digest, offset=offset, complete=False)
-        state = _claimed(self._session, self._model, self._digest, self._length)
-        uploads = self._session.artifacts().direct_uploads
-        if uploads is not None and self._length >= DIRECT_BYTES:
-            # A client that cannot reach the bucket has begun one, which counts until it expires.
-            with suppress(MregError):
-                discard_direct(uploads, uploader_of(self._session, self._model), self._digest, self._length)
-        return state
+        if not self._upload.complete:
+            return UploadState(digest=self._digest, offset=self._upload.offset(), complete=False)
+        self._upload.finish(self._digest)
+        return claimed_large(self._session, self._model, self._digest, self._length)
 
 
 class IncomingBlob:
@@ -229,10 +233,22 @@ class IncomingBlob:
         return _claimed(self._session, self._model, self._digest, self._upload.size)
 
 
-def _begin(session: Session, model: ModelName) -> None:
+def begin_upload(session: Session, model: ModelName) -> None:
+    """Check that the caller may upload to the model, and that the artifact folder is not missing."""
     session.scope.check_name(model, "upload to")
     if session.artifacts().missing:
         begin_storing(session)
+
+
+def claimed_large(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
+    """Claim a blob for the caller, and remove its unfinished upload to the store, if there is one."""
+    state = _claimed(session, model, digest, size)
+    uploads = session.artifacts().direct_uploads
+    if uploads is not None and size >= DIRECT_BYTES:
+        # A client that cannot reach the bucket has begun one, which counts until it expires.
+        with suppress(MregError):
+            discard_direct(uploads, uploader_of(session, model), digest, size)
+    return state
 
 
 def _claimed(session: Session, model: ModelName, digest: Digest, size: int) -> UploadState:
@@ -395,14 +411,11 @@ class _Usable:
 def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> _Usable:
     """Return those of the blobs that the caller can use in a version of the model."""
     store, usable = session.artifacts(), _Usable()
-    claimed = store.claims.of(uploader_of(session, model), session.now())
-    usable.sizes.update((digest, claimed[digest]) for digest in digests if digest in claimed)
+    own = store.claims.of(uploader_of(session, model), session.now())
+    usable.sizes.update((digest, own[digest]) for digest in digests if digest in own)
 
     def read(reader: Reader) -> tuple[list[StoredArtifact], list[Digest]]:
-        found = reader.model(model)
-        recent = reader.versions(found, limit=RECENT) if found else ()
-        manifests = dict.fromkeys(one.artifact.digest for one in recent if one.artifact.kind is ArtifactKind.FOLDER)
-        return list(artifacts_of_versions(reader, digests)), list(manifests)
+        return list(artifacts_of_versions(reader, digests)), _recent_folders(reader, model)
 
     artifacts, manifests = session.catalog.read(read)
     for artifact in artifacts:
@@ -422,6 +435,30 @@ def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> 
                     usable.sizes[entry.digest] = entry.size
                     wanted.discard(entry.digest)
     return usable
+
+
+def usable_of_size(session: Session, model: ModelName, size: int) -> list[Digest]:
+    """Return blobs of a size that the caller can use in a version of the model; of many, the newest."""
+    store = session.artifacts()
+    own = store.claims.of(uploader_of(session, model), session.now())
+    found = dict.fromkeys(digest for digest in own if own[digest] == size)
+
+    def read(reader: Reader) -> tuple[tuple[Digest, ...], list[Digest]]:
+        return reader.files_of_size(size, SAME_SIZE), _recent_folders(reader, model)
+
+    files, manifests = session.catalog.read(read)
+    found.update(dict.fromkeys(files))
+    for manifest in manifests:
+        with suppress(Corrupt, Unavailable):  # damage of an earlier version must not block a new one
+            found.update({entry.digest: None for entry in store.manifest(manifest).entries if entry.size == size})
+    return list(found)[:SAME_SIZE]
+
+
+def _recent_folders(reader: Reader, model: ModelName) -> list[Digest]:
+    """Return the manifests of the newest versions of a model."""
+    found = reader.model(model)
+    recent = reader.versions(found, limit=RECENT) if found else ()
+    return list(dict.fromkeys(one.artifact.digest for one in recent if one.artifact.kind is ArtifactKind.FOLDER))
 
 
 def _format(session: Session, artifact: UploadedArtifact, stored: Stored) -> str:

@@ -7,24 +7,34 @@ verified by `mreg.artifacts.store`; the server verifies every byte that it recei
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from mreg.artifacts.backend import BlobBackend, BlobRequest, BlobStat, ContinuedUpload, Unfinished
+from mreg.artifacts.backend import (
+    BlobBackend,
+    BlobRequest,
+    BlobStat,
+    ContinuedUpload,
+    StagedUpload,
+    Unfinished,
+    WrongBytes,
+)
 from mreg.artifacts.parallel import in_order
 from mreg.domain.digest import Digest, digest_of_key
 from mreg.domain.text import shell_word
-from mreg.errors import BadInput, BlobsMissing, Conflict, MregError, NotAllowed, NotFound, Unavailable
-from mreg.remote.problems import unexpected_answer
+from mreg.errors import BadInput, Conflict, MregError, NotAllowed, NotFound, Unavailable
+from mreg.remote.problems import NO_ROUTE, unexpected_answer
 from mreg.remote.references import model_path, version_path
 from mreg.wire.batches import encode_batch, encode_digests
 from mreg.wire.errors import OPERATOR
 from mreg.wire.protocol import DIRECT_BYTES
 
 if TYPE_CHECKING:
+    from mreg.artifacts.hashed_file import HashedFile
     from mreg.domain.names import ModelName, VersionRef
     from mreg.remote.connection import Connection
     from mreg.remote.direct import Direct
@@ -88,6 +98,7 @@ class HttpBlobs(BlobBackend):
         self._model = model
         self._version = version
         self._direct = direct
+        self._takes_staged = True
         self.sent_bytes = 0
 
     @property
@@ -152,6 +163,28 @@ class HttpBlobs(BlobBackend):
             sent.json()
         self.sent_bytes += len(data)
 
+    def begin_staged(self, name: str, size: int) -> StagedUpload | None:
+        """See `mreg.artifacts.backend.SupportsContinuing`."""
+        if not self._takes_staged:
+            return None
+        path = model_path(self._model, "uploads", name)
+        try:
+            opened = self._connection.call("POST", path, body={"size": size}, repeatable=True)
+        except Unavailable as error:
+            if error.details.get("refused") not in NO_ROUTE:
+                raise
+            self._takes_staged = False  # an older server
+            return None
+        try:
+            offset, hash_first = opened.result["offset"], opened.result["hash_first"]
+        except (TypeError, KeyError):
+            raise unexpected_answer(200, self.url, "it is not an upload") from None
+        if hash_first:
+            return None
+        if not isinstance(offset, int) or not 0 <= offset <= size:
+            raise unexpected_answer(200, self.url, "its offset is invalid")
+        return _StagedUpload(self, self._connection, path, size, offset)
+
     def continue_upload(self, key: str, size: int) -> ContinuedUpload | None:
         """See `mreg.artifacts.backend.SupportsContinuing`."""
         digest = _digest(key)
@@ -161,7 +194,7 @@ class HttpBlobs(BlobBackend):
         path = model_path(self._model, "blobs", str(digest))
 
         def through_the_server() -> ContinuedUpload:
-            return _Upload(self, self._connection, path, digest, size)
+            return _Upload(self, self._connection, path, size, digest)
 
         if self._direct is None or not self._direct.usable or not missing[digest]:
             return through_the_server()
@@ -173,13 +206,17 @@ class HttpBlobs(BlobBackend):
                 self._direct,
                 path,
                 size,
-                is_missing=lambda: digest in self.missing_of({digest: size}),
+                is_missing=lambda: self.lacks(digest, size),
                 kept=self._note_kept,
                 instead=through_the_server,
             )
         except Conflict as error:  # too many are not finished
             self._direct.give_up(error)
             return through_the_server()
+
+    def lacks(self, digest: Digest, size: int) -> bool:
+        """Return whether a blob must be sent before a version can have it."""
+        return digest in self.missing_of({digest: size})
 
     def _note_kept(self, count: int) -> None:
         self.sent_bytes += count
@@ -258,58 +295,56 @@ class HttpBlobs(BlobBackend):
         yield from ()
 
 
-class _Upload(ContinuedUpload):
-    """The upload of a large blob in pieces. The server knows how many bytes have arrived, also after a restart."""
+class _Pieces:
+    """The upload of a large file in pieces. The server knows how many bytes have arrived, also after a restart.
 
-    def __init__(self, blobs: HttpBlobs, connection: Connection, path: str, digest: Digest, size: int) -> None:
-        self._blobs, self._connection, self._path = blobs, connection, path
-        self._digest, self._size = digest, size
+    Args:
+        start: Number of bytes that have arrived.
+    """
+
+    def __init__(self, blobs: HttpBlobs, connection: Connection, path: str, size: int, start: int) -> None:
+        self._blobs, self._connection, self._path, self._size = blobs, connection, path, size
         self._piece = FIRST_PIECE
-        self.start = self._offset()
-        blobs.sent_bytes += self.start
-
-    def _offset(self) -> int:
-        """Return the number of bytes that the server has."""
-        try:
-            with self._connection.request("HEAD", self._path) as response:
-                return self._told(response)
-        except NotFound:
-            return 0
+        self.start = start
+        blobs.sent_bytes += start
 
     def _told(self, response: Response) -> int:
-        text = response.headers.get(OFFSET, "")
-        if not text.isdecimal() or len(text) > 19 or int(text) > self._size:
-            raise unexpected_answer(response.status, self._blobs.url, f"its header {OFFSET} is invalid")
-        return int(text)
+        return _offset_in(response, self._size, self._blobs.url)
 
-    def send(
+    def _send_all(
         self,
-        chunks: Callable[[int], Iterator[bytes]],
         advance: Callable[[int], None],
-        verified: Callable[[int], None],  # noqa: ARG002  the server verifies the bytes as they arrive
-    ) -> bool:
-        offset, failures = self.start, 0
-        while offset < self._size:
+        *,
+        step: Callable[[int], tuple[int, bool]],
+        is_stored: Callable[[], bool],
+    ) -> None:
+        """Send pieces until the server has the blob; after a failure, continue from where the server is.
+
+        Args:
+            step: Sends a piece from an offset; returns how many bytes have arrived, and whether the blob is stored.
+            is_stored: Returns whether the blob is stored, if all bytes have arrived or none: an answer can be lost.
+        """
+        offset, failures, done = self.start, 0, False
+        while not done:
             try:
-                arrived = self._send_piece(offset, chunks)
+                arrived, done = step(offset)
             except (Unavailable, Conflict) as error:
                 failures += 1
                 if failures == ATTEMPTS or not _is_temporary(error):
                     raise
                 time.sleep(PAUSE_SECONDS * 2.0 ** (failures - 1))
-                arrived = self._offset()
-                if arrived == 0 and not self._blobs.missing_of({self._digest: self._size}):
-                    arrived = self._size  # the answer to the last piece was lost
+                arrived = _offset_at(self._connection, self._path, self._size)
+                if arrived in (0, self._size) and is_stored():
+                    arrived, done = self._size, True
                 if arrived > offset:
                     failures = 0
             else:
-                failures = 0 if arrived > offset else failures + 1
+                failures = 0 if done or arrived > offset else failures + 1
             if failures == ATTEMPTS:
                 raise unexpected_answer(200, self._blobs.url, "it does not accept the bytes that are sent")
             self._blobs.sent_bytes += arrived - offset
             advance(arrived - offset)
             offset = arrived
-        return True
 
     def _send_piece(self, offset: int, chunks: Callable[[int], Iterator[bytes]]) -> int:
         length = min(self._piece, self._size - offset)
@@ -335,6 +370,57 @@ class _Upload(ContinuedUpload):
         seconds = max(time.monotonic() - began, 0.001)
         self._piece = int(min(max(length / seconds * PIECE_SECONDS, FIRST_PIECE), LARGEST_PIECE))
         return arrived
+
+
+class _Upload(_Pieces, ContinuedUpload):
+    """The upload of a blob by its digest, which is stored once the server has received the last byte."""
+
+    def __init__(self, blobs: HttpBlobs, connection: Connection, path: str, size: int, digest: Digest) -> None:
+        super().__init__(blobs, connection, path, size, _offset_at(connection, path, size))
+        self._digest = digest
+
+    def send(
+        self,
+        chunks: Callable[[int], Iterator[bytes]],
+        advance: Callable[[int], None],
+        verified: Callable[[int], None],  # noqa: ARG002  the server verifies the bytes as they arrive
+    ) -> bool:
+        def step(offset: int) -> tuple[int, bool]:
+            arrived = self._send_piece(offset, chunks)
+            return arrived, arrived == self._size
+
+        self._send_all(advance, step=step, is_stored=lambda: not self._blobs.lacks(self._digest, self._size))
+        return True
+
+
+class _StagedUpload(_Pieces, StagedUpload):
+    """The upload of a file whose digest is named in the last request."""
+
+    def send(self, file: HashedFile, advance: Callable[[int], None]) -> Digest:
+        def step(offset: int) -> tuple[int, bool]:
+            if offset < self._size:
+                file.hash_to(offset)  # not while the server waits for the bytes of a request
+                return self._send_piece(offset, file.chunks), False
+            self._finish(file.digest())
+            return self._size, True
+
+        def is_stored() -> bool:
+            return file.all_hashed and not self._blobs.lacks(file.digest(), self._size)
+
+        self._send_all(advance, step=step, is_stored=is_stored)
+        return file.digest()
+
+    def _finish(self, digest: Digest) -> None:
+        body = json.dumps({"digest": str(digest), "size": self._size}).encode()
+        headers = {"Content-Type": "application/json"}
+        try:
+            with self._connection.request(
+                "POST", f"{self._path}/finish", body=body, headers=headers, repeatable=True, silence=HASHING_SECONDS
+            ) as response:
+                response.json()
+        except BadInput:
+            self._blobs.sent_bytes -= self._size
+            raise WrongBytes(digest) from None
 
 
 class _Reader(io.RawIOBase):
@@ -407,6 +493,25 @@ def _batches(blobs: Iterable[tuple[Digest, bytes]], count: int, total: int) -> I
         yield batch
 
 
+def _offset_at(connection: Connection, path: str, size: int) -> int:
+    """Return the number of bytes of an upload that the server has."""
+    try:
+        with connection.request("HEAD", path) as response:
+            return _offset_in(response, size, str(connection.address))
+    except NotFound:
+        return 0
+
+
+def _offset_in(response: Response, size: int, server: str) -> int:
+    """Return the offset in the headers of a response."""
+    text = response.headers.get(OFFSET, "")
+    if not text.isdecimal() or len(text) > 19 or int(text) > size:
+        raise unexpected_answer(response.status, server, f"its header {OFFSET} is invalid")
+    return int(text)
+
+
 def _is_temporary(error: MregError) -> bool:
     """Return whether an upload can continue after an error."""
-    return not isinstance(error, BlobsMissing) and error.details.get("status") not in (401, 403)
+    if isinstance(error, Conflict):  # otherwise the file has changed
+        return "offset" in error.details
+    return error.details.get("status") not in (401, 403)

@@ -54,6 +54,20 @@ class DirectUpload(Result):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StagedUpload(Result):
+    """An upload by a caller for a model, whose digest the client names at its end.
+
+    Attributes:
+        offset: Number of bytes that have arrived.
+        hash_first: Whether the client should hash the file and ask whether the blob is missing, instead of this upload:
+            the caller could have it already, or it can be sent directly to the object store.
+    """
+
+    offset: int
+    hash_first: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UploadState(Result):
     """The upload of a blob by a caller for a model.
 

@@ -24,6 +24,7 @@ from mreg.server import (
     models,
     monitoring,
     problems,
+    staged_uploads,
     stages,
     ui,
     upkeep,
@@ -74,7 +75,19 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.listings = Listings()
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()
-    parts = (models, versions, blobs, blob_batches, stages, global_routes, clients, bundles, upkeep, monitoring)
+    parts = (
+        models,
+        versions,
+        blobs,
+        staged_uploads,
+        blob_batches,
+        stages,
+        global_routes,
+        clients,
+        bundles,
+        upkeep,
+        monitoring,
+    )
     roles: list[tuple[str, re.Pattern[str], Role]] = []
     for part in (part.router for part in parts):
         app.router.routes += part.routes  # `include_router` would compile each of them again

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from asyncio import sleep
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query
@@ -15,7 +17,7 @@ from mreg.domain.digest import Digest
 from mreg.domain.stored import SIZE_LIMIT
 from mreg.errors import BadInput
 from mreg.results.tokens import Role
-from mreg.results.uploads import UploadState
+from mreg.results.uploads import StagedUpload, UploadState
 from mreg.server import schemas
 from mreg.server.download import BYTES, download_blob
 from mreg.server.envelopes import EnvelopeRoute
@@ -28,7 +30,11 @@ from mreg.server.schemas import PROBLEMS, long_responses, responses
 from mreg.server.settings import DIRECT_SECONDS, DIRECT_UPLOADS
 
 if TYPE_CHECKING:
+    from mreg.registry.staged_uploads import StagedPart
+    from mreg.registry.uploads import IncomingPart
     from mreg.server.settings import ServerSettings
+
+State = TypeVar("State")
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"], responses=PROBLEMS)
 
@@ -76,6 +82,9 @@ async def _digest(
 
 BlobDigest = Annotated[Digest, Depends(_digest)]
 
+UploadOffset = Annotated[int, Header(ge=0, le=SIZE_LIMIT, description="Number of bytes that have arrived.")]
+UploadLength = Annotated[int, Header(ge=0, le=SIZE_LIMIT, description="Size of the complete blob in bytes.")]
+
 
 @router.post("/models/{model}/blobs/missing", responses=responses(list[schemas.NeededBlob]))
 def missing_blobs(model: Model, body: Blobs, registry: RegistryOf, request: Request) -> JSONResponse:
@@ -119,13 +128,22 @@ async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, reque
 )
 async def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf) -> JSONResponse:
     """Return how much of a blob the caller has uploaded for the model; the header ``Upload-Offset`` has it, too."""
-    state, busy = await run_sync(registry.look_at_upload, model, digest)
+    return offset_response(await settled(lambda: registry.look_at_upload(model, digest)))
+
+
+async def settled(look: Callable[[], tuple[State, bool]]) -> State:
+    """Return the state of an upload, once a request that was just interrupted no longer holds it.
+
+    Args:
+        look: Returns the state, and whether a request has more bytes.
+    """
+    state, busy = await run_sync(look)
     for seconds in WAITS:  # without a thread: such requests are cheap to send
         if not busy:
             break
         await sleep(seconds)
-        state, busy = await run_sync(registry.look_at_upload, model, digest)
-    return _state_response(state)
+        state, busy = await run_sync(look)
+    return state
 
 
 @router.patch("/models/{model}/blobs/{digest}", responses=responses(schemas.UploadState), openapi_extra=BYTES_BODY)
@@ -134,24 +152,43 @@ async def continue_blob(
     digest: BlobDigest,
     registry: RegistryOf,
     request: Request,
-    upload_offset: Annotated[int, Header(ge=0, le=SIZE_LIMIT, description="Number of bytes that have arrived.")],
-    upload_length: Annotated[int, Header(ge=0, le=SIZE_LIMIT, description="Size of the complete blob in bytes.")],
+    upload_offset: UploadOffset,
+    upload_length: UploadLength,
 ) -> JSONResponse:
     """Upload the next bytes of a blob; the upload is complete when all have arrived and have the digest.
 
     Bytes of an interrupted request stay for 24 hours: ``HEAD`` returns their number, from which the next request
     continues. If another number of bytes has arrived, the answer is 409, and ``details`` has the ``offset``.
     """
+    part = registry.continue_blob(model, digest, length=upload_length, start=upload_offset)
+    return await receive_part(request, part, start=upload_offset, length=upload_length)
+
+
+async def receive_part(
+    request: Request, opened: AbstractContextManager[IncomingPart | StagedPart], *, start: int, length: int
+) -> JSONResponse:
+    """Return the response to a request with the next bytes of an upload.
+
+    Args:
+        opened: Receives the bytes.
+        start: Number of bytes that the client believes to have arrived.
+        length: Size of the complete blob in bytes.
+    """
     refuse_compression(request)
-    settings: ServerSettings = request.app.state.settings
-    if upload_length > settings.upload_limit:
-        raise too_large(settings.upload_limit)
-    if announced_size(request) > upload_length - upload_offset:
-        raise BadInput(f"the upload is too long: expected {upload_length} bytes")
+    check_upload_size(request, length)
+    if announced_size(request) > length - start:
+        raise BadInput(f"the upload is too long: expected {length} bytes")
     with upload_slot(request):
-        async with on_threads(registry.continue_blob(model, digest, length=upload_length, start=upload_offset)) as blob:
-            await feed_body(request, blob.write)
-            return _state_response(await run_sync(blob.finish))
+        async with on_threads(opened) as part:
+            await feed_body(request, part.write)
+            return offset_response(await run_sync(part.finish))
+
+
+def check_upload_size(request: Request, size: int) -> None:
+    """Raise `Refused` if a blob is larger than the server accepts."""
+    settings: ServerSettings = request.app.state.settings
+    if size > settings.upload_limit:
+        raise too_large(settings.upload_limit)
 
 
 @router.post("/models/{model}/blobs/{digest}/direct", responses=responses(schemas.DirectUpload))
@@ -164,9 +201,8 @@ def begin_direct(
     missing. A URL is valid for 15 minutes. An upload is removed 24 hours after its last part arrived. A token can have
     100 unfinished uploads of together 4 times the maximum size of an upload; one more is refused with 409.
     """
+    check_upload_size(request, body.size)
     settings: ServerSettings = request.app.state.settings
-    if body.size > settings.upload_limit:
-        raise too_large(settings.upload_limit)
     found = registry.begin_direct(
         model,
         digest,
@@ -184,16 +220,16 @@ async def finish_direct(model: Model, digest: BlobDigest, body: DirectBlob, requ
 
     Bytes with another size or digest are refused and removed. The request can be repeated.
     """
+    check_upload_size(request, body.size)
     settings: ServerSettings = request.app.state.settings
-    if body.size > settings.upload_limit:
-        raise too_large(settings.upload_limit)
     return await answer(
         request,
         lambda run: run.registry.finish_direct(model, digest, body.size, run.progress, permitted=settings.direct),
     )
 
 
-def _state_response(state: UploadState) -> JSONResponse:
+def offset_response(state: UploadState | StagedUpload) -> JSONResponse:
+    """Return the state of an upload as a response, with its offset also in a header."""
     response = json_response(state)
     response.headers["Upload-Offset"] = str(state.offset)
     return response

@@ -36,7 +36,7 @@ from mreg.results.policies import DecisionResult, ModelPolicy, PendingApproval, 
 from mreg.results.reasons import Why
 from mreg.results.tokens import Identity, NewToken, Role, Token, TokenInfo
 from mreg.results.upkeep import Check, Finding, Garbage, Verification
-from mreg.results.uploads import DirectUpload, NeededBlob, UploadPart, UploadState
+from mreg.results.uploads import DirectUpload, NeededBlob, StagedUpload, UploadPart, UploadState
 from mreg.wire import form_of
 from mreg.wire.models import ProductionVersion, encode_production
 from mreg.wire.protocol import ServerVersion
@@ -189,6 +189,7 @@ RESULTS = (
         arrived_bytes=8388608,
         parts=(UploadPart(number=2, start=8388608, size_bytes=93374, url="https://s3.example/models/direct/..."),),
     ),
+    StagedUpload(offset=8388608, hash_first=False),
     UploadState(digest=DIGEST, offset=93374, complete=True),
     ModelPolicy(
         model="classifier",

@@ -44,7 +44,7 @@ SINGLE_HEADERS = (
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 UPLOAD_PATH = re.compile(r"/models/[^/]+/versions|/import")
-BLOB_PATH = re.compile(r"/models/[^/]+/blobs/[^/]+")
+BLOB_PATH = re.compile(r"/models/[^/]+/(?:blobs|uploads)/[^/]+")
 BATCH_PATH = re.compile(r"/models/[^/]+/blobs")
 
 LONG_BODIES = {"/gc": 64 << 20}

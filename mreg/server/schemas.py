@@ -25,7 +25,7 @@ from mreg.wire.protocol import ServerVersion
 from mreg.wire.reasons import Why
 from mreg.wire.tokens import Identity, NewToken, TokenInfo
 from mreg.wire.upkeep import Check, Finding, Garbage, Verification
-from mreg.wire.uploads import DirectUpload, NeededBlob, UploadState
+from mreg.wire.uploads import DirectUpload, NeededBlob, StagedUpload, UploadState
 
 __all__ = [
     "PROBLEMS",
@@ -57,6 +57,7 @@ __all__ = [
     "ProductionVersion",
     "ServerVersion",
     "StageChange",
+    "StagedUpload",
     "StagesAt",
     "StoredFile",
     "TokenInfo",

@@ -26,6 +26,10 @@ LARGE = 9 << 20
 """Size of a file that is not sent in one piece with others, and goes to or comes from a bucket directly if it may."""
 
 
+READ_ONCE = 17 << 20
+"""Size of a file that is hashed while it is sent to a server."""
+
+
 class TransferContract(abc.ABC):
     """Contract of `mreg.Registry`: pushes and pulls."""
 
@@ -80,7 +84,7 @@ class TransferContract(abc.ABC):
 
     # Pushes
 
-    @pytest.mark.parametrize("size", [1, 300_000, LARGE], ids=["small", "medium", "large"])
+    @pytest.mark.parametrize("size", [1, 300_000, LARGE, READ_ONCE], ids=["small", "medium", "large", "read once"])
     def test_a_file_comes_back_as_it_was_pushed(self, registry: Registry, name: str, size: int) -> None:
         content = os.urandom(size)
         steps: list[tuple[int, int]] = []
@@ -179,7 +183,7 @@ class TransferContract(abc.ABC):
         with pytest.raises(errors.BadInput, match="it has 0 bytes"):
             registry.push(self.write(b""), name=name)
 
-    @pytest.mark.parametrize("size", [300_000, LARGE], ids=["medium", "large"])
+    @pytest.mark.parametrize("size", [300_000, LARGE, READ_ONCE], ids=["medium", "large", "read once"])
     def test_a_file_that_changes_while_it_is_pushed_makes_no_version(
         self, registry: Registry, name: str, size: int
     ) -> None:

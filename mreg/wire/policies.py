@@ -41,6 +41,7 @@ class Assessment(TypedDict):
 
     target: Annotated[str, "stage or alias"]
     passed: Annotated[bool, "whether the policy lets the version in"]
+    comes_from: Annotated[Stage | None, "stage that the version has to be in and is in, or null"]
     must_come_from: Annotated[Stage | None, "stage that the version would have to be in and is not, or null"]
     gates: Annotated[list[Gate], "gates: see Gate"]
     approvals_needed: Annotated[int, "number of approvals that the policy asks for"]
@@ -146,6 +147,7 @@ def _encode_assessment(assessment: domain.Assessment) -> Assessment:
     return {
         "target": assessment.target,
         "passed": assessment.passed,
+        "comes_from": assessment.right_stage.value if assessment.right_stage else None,
         "must_come_from": assessment.wrong_stage.value if assessment.wrong_stage else None,
         "gates": [_encode_gate(gate) for gate in assessment.gates],
         "approvals_needed": assessment.needed,
@@ -159,6 +161,7 @@ def _encode_assessment(assessment: domain.Assessment) -> Assessment:
 def _decode_assessment(shape: Assessment) -> domain.Assessment:
     return domain.Assessment(
         target=shape["target"],
+        right_stage=ModelStage(stage) if (stage := shape.get("comes_from")) else None,  # older servers do not send it
         wrong_stage=ModelStage(shape["must_come_from"]) if shape["must_come_from"] else None,
         gates=tuple(map(_decode_gate, shape["gates"])),
         needed=shape["approvals_needed"],

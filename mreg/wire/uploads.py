@@ -36,6 +36,16 @@ class DirectUpload(TypedDict):
     parts: Annotated[list[UploadPart], "the next missing parts; empty if the upload can be finished"]
 
 
+class StagedUpload(TypedDict):
+    """An upload by a caller for a model, whose digest is named at its end."""
+
+    offset: Annotated[int, "number of bytes that have arrived"]
+    hash_first: Annotated[
+        bool,
+        "whether to hash the file and ask whether the blob is missing instead; false after the first request",
+    ]
+
+
 class UploadState(TypedDict):
     """The upload of a blob by a caller for a model."""
 
@@ -85,6 +95,14 @@ def _decode_direct(shape: DirectUpload) -> results.DirectUpload:
     )
 
 
+def _encode_staged(upload: results.StagedUpload) -> StagedUpload:
+    return {"offset": upload.offset, "hash_first": upload.hash_first}
+
+
+def _decode_staged(shape: StagedUpload) -> results.StagedUpload:
+    return results.StagedUpload(offset=shape["offset"], hash_first=shape["hash_first"])
+
+
 def _encode_state(state: results.UploadState) -> UploadState:
     return {"digest": str(state.digest), "offset": state.offset, "complete": state.complete}
 
@@ -96,5 +114,6 @@ def _decode_state(shape: UploadState) -> results.UploadState:
 FORMS = (
     Form(results.NeededBlob, NeededBlob, _encode_needed, _decode_needed),
     Form(results.DirectUpload, DirectUpload, _encode_direct, _decode_direct),
+    Form(results.StagedUpload, StagedUpload, _encode_staged, _decode_staged),
     Form(results.UploadState, UploadState, _encode_state, _decode_state),
 )

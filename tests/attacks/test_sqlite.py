@@ -360,8 +360,7 @@ def test_a_schema_of_many_objects_is_refused_in_time(catalog: Path) -> None:
 # Values and time
 
 
-@pytest.mark.parametrize("words", [*READERS[:4], READERS[7]], ids=lambda words: words[0])
-def test_a_huge_value_ends_in_an_error(words: tuple[str, ...], catalog: Path) -> None:
+def test_a_huge_value_ends_in_an_error(catalog: Path) -> None:
     # In a process of its own, whose memory does not count as that of the processes that this one starts.
     program = (
         "import sqlite3, sys; raw = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
@@ -369,9 +368,10 @@ def test_a_huge_value_ends_in_an_error(words: tuple[str, ...], catalog: Path) ->
         "raw.execute(\"UPDATE models SET description = CAST(zeroblob(900000000) AS TEXT) WHERE name = 'one0'\")\n"
     )
     subprocess.run([sys.executable, "-c", program, str(catalog)], check=True)
-    outcome = attack(*words)
-    assert outcome.code == (0 if words[0] == "history" else 6)  # the audit trail does not read it
-    assert words[0] == "history" or "a value in it has more than 32 MiB" in outcome.text
+    for words in (*READERS[:4], READERS[7]):
+        outcome = attack(*words)
+        assert outcome.code == (0 if words[0] == "history" else 6), words  # the audit trail does not read it
+        assert words[0] == "history" or "a value in it has more than 32 MiB" in outcome.text, words
 
 
 @pytest.mark.parametrize(

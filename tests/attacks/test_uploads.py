@@ -27,6 +27,7 @@ from mreg.server import blobs
 from mreg.server.receiving import UPLOADS
 from mreg.server.settings import ServerSettings
 from mreg.server.tokens import TokenFile
+from tests.server import test_staged_uploads as staged
 from tests.server.conftest import Served, in_process, store, stored  # noqa: F401
 from tests.server.test_blobs import (
     FILES,
@@ -41,6 +42,7 @@ from tests.server.test_blobs import (
     push_folder,
     put,
 )
+from tests.server.test_staged_uploads import send as send_staged
 
 # ruff: noqa: F811  (fixtures are imported)
 
@@ -121,6 +123,10 @@ def test_a_caller_uploads_only_for_models_within_its_scope(team: Team) -> None:
             "large": put(eve, b"x" * (2 << 20), model=model),
             "patch": patch(eve, b"xy", b"x", 0, model=model),
             "state": eve.get(f"/models/{model}/blobs/{digest_of(b'x')}"),
+            "begin staged": eve.post(staged.path_of(model=model), {"size": 1}),
+            "send staged": send_staged(eve, b"x", 0, 1, model=model),
+            "show staged": eve.get(staged.path_of(model=model)),
+            "finish staged": staged.finish(eve, b"x", model=model),
             "commit": commit(eve, b"x", model=model),
         }.items()
     }
@@ -145,6 +151,38 @@ def test_nobody_finishes_sees_or_uses_the_upload_of_another(team: Team) -> None:
     assert commit(team["bob"], data).status_code == 200  # it may read the version that ada made
 
 
+def test_nobody_finishes_sees_or_changes_the_staged_upload_of_another(team: Team) -> None:
+    """The id can be known: it is in the path, and equal files have equal ones."""
+    ada, bob, data = team["ada"], team["bob"], os.urandom(5000)
+    assert send_staged(ada, data[:3000], 0, 5000).json()["offset"] == 3000
+    for client, model in ((bob, "classifier"), (ada, "other"), (team["eve"], "eve%2Fnet")):
+        assert staged.begin(client, 5000, model=model) == {"offset": 0, "hash_first": False}
+        assert staged.offset_at(client, model=model) == 0
+        assert send_staged(client, data[3000:], 3000, 5000, model=model).status_code == 409
+        assert send_staged(client, b"other bytes", 0, 11, model=model).json()["offset"] == 11
+        assert staged.finish(client, data, model=model).status_code == 409
+    assert staged.offset_at(ada) == 3000
+    assert send_staged(ada, data[3000:], 3000, 5000).status_code == 200
+    assert staged.finish(bob, data).status_code == 409
+    assert staged.finish(ada, data, model="other").status_code == 409
+    assert staged.finish(ada, data).status_code == 200
+    assert staged.finish(bob, data).status_code == 409  # although the server has the blob
+    assert missing(bob, data) == [digest_of(data)]
+    assert missing(ada, data, model="other") == [digest_of(data)]
+    assert staged.finish(bob, b"other bytes").status_code == 200
+    assert (commit(bob, data).status_code, commit(ada, data).status_code) == (409, 200)
+
+
+def test_a_fingerprint_tells_nothing_about_blobs_that_the_caller_cannot_use(team: Team) -> None:
+    """Neither of versions outside its scope, nor of files in folders, nor of what another has uploaded."""
+    claimed = b"uploaded by ada"
+    put(team["ada"], claimed, model="eve%2Fnet")
+    for data in (SECRET, FILES["weights/a.bin"], claimed):
+        answer = staged.begin(team["eve"], len(data), staged.fingerprint_of(data), "eve%2Fnet")
+        assert answer == {"offset": 0, "hash_first": False}
+    assert staged.begin(team["bob"], len(SECRET), staged.fingerprint_of(SECRET))["hash_first"] is True
+
+
 @pytest.mark.parametrize("stored", [True, False], ids=["token of the catalog", "token of the file"])
 def test_a_token_under_the_name_of_a_revoked_one_inherits_nothing(
     in_process: Callable[..., Served], registry: LocalRegistry, *, stored: bool
@@ -166,6 +204,7 @@ def test_a_token_under_the_name_of_a_revoked_one_inherits_nothing(
     claimed, partial, committed = b"claimed by the first", b"half of it arrived", b"of the first version"
     assert put(first, claimed).status_code == 200
     assert patch(first, partial, partial[:4], 0).status_code == 200
+    assert send_staged(first, partial, 0, len(partial)).status_code == 200
     assert put(first, committed).status_code == 200
     key = {"Idempotency-Key": "1"}
     made = first.post("/models/classifier/versions", artifact(committed), headers=key)
@@ -180,6 +219,7 @@ def test_a_token_under_the_name_of_a_revoked_one_inherits_nothing(
     assert commit(second, claimed).status_code == 409
     assert offset_of(second, partial) == 0
     assert patch(second, partial, partial[4:], 4).status_code == 409
+    assert (staged.offset_at(second), staged.finish(second, partial).status_code) == (0, 409)
     again = second.post("/models/classifier/versions", artifact(committed), headers=key)
     assert (again.status_code, again.json()["version"]) == (200, 2)
 
@@ -272,7 +312,10 @@ def test_unfinished_uploads_of_a_caller_are_limited(team: Team, store: Path, mon
     patch(team["bob"], kept, kept[:4], 0)
     for number in range(20):
         data = b"%d of eve" % number
-        assert patch(team["eve"], data, data[:3], 0, model="eve%2Fnet").status_code == 200
+        if number % 2:
+            assert patch(team["eve"], data, data[:3], 0, model="eve%2Fnet").status_code == 200
+        else:
+            assert send_staged(team["eve"], data, 0, 99, f"{number:032x}", "eve%2Fnet").status_code == 200
         os.utime(max((store / "tmp").iterdir(), key=lambda path: path.stat().st_ctime_ns), (number + 1e9, number + 1e9))
         age_of = {path: path.stat().st_mtime for path in (store / "tmp").iterdir()}
         assert len(age_of) <= 6

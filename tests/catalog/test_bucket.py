@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import multiprocessing
 import os
 import random
 import shlex
@@ -11,7 +10,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -29,9 +27,9 @@ from mreg.catalog.schema import SCHEMA
 from mreg.domain.digest import Digest
 from mreg.stores.bucket import Bucket
 from mreg.stores.probing import ConditionalWritesUnsupported
-from mreg.stores.settings import StoreSettings
 from mreg.testing.database import add_event, count
 from tests.conftest import EVERY_PROVIDER, EVERY_STORE, Mreg, counted_pauses, local_registry
+from tests.forking import SCRIPT, forked_mreg
 from tests.proxy import Proxy
 from tests.servers import BUCKET, READER, Place, bucket_of
 
@@ -395,7 +393,7 @@ def test_the_first_pushes_of_many_machines_at_once_make_one_catalog(
     Path("model.pkl").write_text("x")
     workers = [
         subprocess.Popen(
-            [sys.executable, "-m", "mreg", "push", "model.pkl", "--name", f"m{number}"],
+            [forked_mreg(), "push", "model.pkl", "--name", f"m{number}"],
             env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / f"machine{number}")},
             stderr=subprocess.PIPE,
         )
@@ -420,26 +418,40 @@ def test_old_copies_do_not_pile_up(opened: Opened, tmp_path: Path) -> None:
     assert len(list((tmp_path / "machines").rglob("*.db"))) <= 2
 
 
-def _write_for_ever(url: str, endpoint: str, folder: str) -> None:
-    database = BucketDatabase(Bucket(url, StoreSettings(endpoint_url=endpoint), print), KEY, folder)
-    while True:
-        database.write(add_event)
+WRITE_FOR_EVER = """
+import os, sys
+from mreg.catalog.bucket import BucketDatabase
+from mreg.stores.bucket import Bucket
+from mreg.stores.settings import StoreSettings
+from mreg.testing.database import add_event
+
+print(os.getpid(), flush=True)
+url, endpoint, key, folder = sys.argv[1:]
+database = BucketDatabase(Bucket(url, StoreSettings(endpoint_url=endpoint), print), key, folder)
+while True:
+    database.write(add_event)
+"""
 
 
 @EVERY_STORE
 def test_writers_that_are_killed_leave_nothing_that_blocks(place: Place, opened: Opened, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
     folder = str(tmp_path / "machines" / "mine")
     for _ in range(4):
-        worker = context.Process(target=_write_for_ever, args=(place.url, place.endpoint, folder))
-        worker.start()
+        worker = subprocess.Popen(
+            [forked_mreg(), place.url, place.endpoint, KEY, folder],
+            stdout=subprocess.PIPE,
+            env={**os.environ, SCRIPT: WRITE_FOR_EVER},
+        )
+        assert worker.stdout is not None
+        number = int(worker.stdout.readline())
         before = 0
         while not before:
             before = opened("another").read(count)
             time.sleep(0.05)
         time.sleep(0.05 * (1 + os.urandom(1)[0] % 8))
-        os.kill(worker.pid or 0, signal.SIGKILL)
-        worker.join()
+        os.kill(number, signal.SIGKILL)
+        assert worker.wait() == -signal.SIGKILL
+        worker.stdout.close()
         with counted_pauses() as pauses:
             seq = opened("mine").write(add_event)
         assert len(pauses) <= 2  # it waits neither for a lock nor for a lost race

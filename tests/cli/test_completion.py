@@ -17,9 +17,9 @@ import pytest
 from mreg.cli.completion import _described
 from mreg.cli.shells import SHELLS, script
 from tests.conftest import Mreg
+from tests.forking import forked_mreg
 
 FOLDER = Path(__file__).parent.parent.parent / "completions"
-BIN = Path(sys.executable).parent
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process.*fork:DeprecationWarning")
 
@@ -33,10 +33,10 @@ def needs(shell: str) -> str:
 
 
 @pytest.fixture(autouse=True)
-def _story(process: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{BIN}{os.pathsep}{os.environ['PATH']}")
+def _story(command: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{forked_mreg().parent}{os.pathsep}{os.environ['PATH']}")
     Path("model.pkl").write_bytes(b"x")
-    process(
+    command(
         "push",
         "model.pkl",
         "-n",
@@ -50,7 +50,7 @@ def _story(process: Mreg, monkeypatch: pytest.MonkeyPatch) -> None:
         "--tag",
         "team=a",
     )
-    process("push", "model.pkl", "-n", "team/ranker", "--metric", "ndcg=0.5")
+    command("push", "model.pkl", "-n", "team/ranker", "--metric", "ndcg=0.5")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -152,7 +152,7 @@ def test_fish_offers_files_with_unusual_names_as_they_are() -> None:
 def described(shell: str, *words: str) -> dict[str, str]:
     """The words that mreg offers to a shell, with their descriptions."""
     done = subprocess.run(
-        [sys.executable, "-m", "mreg", *words], capture_output=True, text=True, check=True,
+        [forked_mreg(), *words], capture_output=True, text=True, check=True,
         env={**os.environ, "_MREG_COMPLETE": shell},
     )  # fmt: skip
     assert done.stderr == ""

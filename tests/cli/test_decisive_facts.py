@@ -152,11 +152,22 @@ def test_gc_tells_of_young_uploads_too(command: Mreg, registry: mreg.Registry) -
     found = [one.name for one in registry.gc(grace=timedelta(0))]
     assert found == []
     done = command("gc", "--grace", "0s")
-    assert (
-        "too young to remove: 1 unfinished upload, 4 bytes, within the grace period of 1h; it can be removed from 2"
-        in done.err
+    assert re.fullmatch(
+        r"too young to remove: 1 unfinished upload, 4 bytes, within the minimum of 1h, in which a push can still write "
+        r"to it; it can be removed from 2\S+Z\n",
+        done.err,
     )
-    assert "a push can still write to it" in done.err
+    (incoming / ("1" * 24)).write_bytes(b"half")
+    assert "in which a push can still write to them; the first can" in command("gc", "--grace", "0s").err
+    older = "within the grace period of 24h; the first can be removed from "
+    assert re.search(rf"{older}\S+Z; to list those that are older than 1h: mreg gc --grace 1h\n", command("gc").err)
+
+
+def test_gc_repeats_its_options_in_the_command_that_removes(command: Mreg, registry: mreg.Registry) -> None:
+    push(registry, "one", name="a")
+    registry.delete("a")
+    done = command("--profile", "local", "gc", "--grace", "0s")
+    assert done.err == "nothing was removed; to remove it: mreg --profile local gc --grace 0s --remove\n"
 
 
 POLICIES = [

@@ -12,14 +12,16 @@ from mreg.results import SUBJECTS
 from mreg.results.comparison import MetricDifference, Regression
 from mreg.results.tokens import Identity
 from mreg.results.upkeep import Verification
-from mreg.results.uploads import DirectUpload, NeededBlob, UploadPart, UploadState
+from mreg.results.uploads import DirectUpload, NeededBlob, StagedUpload, UploadPart, UploadState
 
 VIEWS = [
     view for subject in SUBJECTS if subject != "uploads" for view in import_module(f"mreg.cli.views.{subject}").VIEWS
 ]
 FORMS = [form for subject in SUBJECTS for form in import_module(f"mreg.wire.{subject}").FORMS]
 
-NOT_PRINTED = {DirectUpload, Identity, MetricDifference, NeededBlob, Regression, UploadPart, UploadState}
+NOT_PRINTED = {
+    DirectUpload, Identity, MetricDifference, NeededBlob, Regression, StagedUpload, UploadPart, UploadState
+}  # fmt: skip
 """Results that only the server or the details of an error have."""
 
 

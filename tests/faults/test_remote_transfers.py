@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import requests
 
 import mreg
+from mreg.artifacts.source import SAMPLE_BYTES, fingerprint, sample_starts
 from mreg.registry.remote import RemoteRegistry
 from mreg.remote import blobs
 from mreg.remote.connection import Connection
@@ -92,8 +96,151 @@ def test_an_interrupted_push_is_resumed_by_the_next(open_client: OpenClient, lin
     assert note.startswith("resumed: ") and note.endswith(f" of {SIZE} bytes had arrived before")
 
 
-@pytest.mark.parametrize("size", [10, 300_000, 6 << 20])
-@pytest.mark.parametrize("lost", ["POST /models/.*/versions ", "PATCH", "PUT", "missing"])
+def test_an_interrupted_push_is_resumed_from_a_copy_of_the_file(
+    registry: mreg.Registry, line: Proxy, name: str
+) -> None:
+    """As in the next job of a pipeline, which has another machine."""
+    content = write(SIZE)
+    line.cut_up_after = line.up + SIZE * 2 // 3
+    line.cut_for_good = True
+    with pytest.raises(mreg.Unavailable):
+        registry.push("model.bin", name=name)
+    line.heal()
+    Path("copy.bin").write_bytes(content)
+    before = line.up
+    registry.push("copy.bin", name=name)
+    assert line.up - before < SIZE * 3 // 4
+
+
+def test_a_file_that_the_server_has_is_not_sent_again(registry: mreg.Registry, line: Proxy, name: str) -> None:
+    content = write(SIZE)
+    registry.push("model.bin", name=name)
+    Path("net").mkdir()
+    Path("net/copy.bin").write_bytes(content)
+    before = line.up
+    steps: list[tuple[int, int]] = []
+    for path, model in (("model.bin", name), ("model.bin", f"{name}x"), ("net", f"{name}y"), ("net", f"{name}y")):
+        registry.push(path, name=model, progress=lambda *step: steps.append(step))
+        assert steps[-1] == (SIZE, SIZE)
+    assert line.up - before < 40_000
+
+
+def test_another_training_of_the_same_size_is_sent_while_it_is_hashed(
+    registry: mreg.Registry, line: Proxy, name: str
+) -> None:
+    for version in (1, 2):
+        content = write(SIZE)
+        line.requests = []
+        assert registry.push("model.bin", name=name).version == version
+        assert not any("missing" in line for line in line.requests)
+    registry.pull(f"{name}@2", "back.bin")
+    assert Path("back.bin").read_bytes() == content
+
+
+def test_bytes_of_another_file_with_the_same_samples_are_replaced(
+    registry: mreg.Registry, line: Proxy, name: str
+) -> None:
+    """They are those of an interrupted push, after which the file changed between its samples."""
+    content = bytearray(write(SIZE))
+    line.cut_up_after = line.up + SIZE * 2 // 3
+    line.cut_for_good = True
+    with pytest.raises(mreg.Unavailable):
+        registry.push("model.bin", name=name)
+    line.heal()
+    content[1 << 20] ^= 1
+    Path("model.bin").write_bytes(content)
+    steps: list[tuple[int, int]] = []
+    version = registry.push("model.bin", name=name, progress=lambda *step: steps.append(step))
+    assert steps[-1] == (SIZE, SIZE)
+    registry.pull(version, "back.bin")
+    assert Path("back.bin").read_bytes() == content
+
+
+def test_a_file_that_changes_in_place_while_it_is_sent_makes_no_version(
+    registry: mreg.Registry, line: Proxy, name: str
+) -> None:
+    write(SIZE)
+    registry.models(limit=1)
+
+    def change() -> None:
+        with open("model.bin", "r+b") as stream:
+            stream.write(b"changed")
+
+    line.when_up = (line.up + SIZE * 9 // 10, change)
+    with pytest.raises(mreg.Conflict, match="changed while it was read; no version was added"):
+        registry.push("model.bin", name=name)
+    with pytest.raises(mreg.NotFound):
+        registry.model(name)
+
+
+def test_a_push_continues_after_a_restart_of_the_server(
+    registry: mreg.Registry, served: Serving, line: Proxy, name: str
+) -> None:
+    content = write(SIZE)
+    registry.models(limit=1)
+
+    def restart() -> None:
+        line.passing.clear()
+        served.kill()
+        served.start()
+        line.passing.set()
+
+    for share in (0.5, 1.0):
+        content = write(SIZE)
+        line.when_up = (line.up + int(SIZE * share), restart)
+        version = registry.push("model.bin", name=name)
+        registry.pull(version, "back.bin", force=True)
+        assert Path("back.bin").read_bytes() == content
+
+
+def test_two_pushes_of_one_file_at_once_make_two_versions_of_it(
+    open_client: OpenClient, line: Proxy, name: str
+) -> None:
+    content = write(SIZE)
+    pushing = [open_client().push for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        versions = list(pool.map(lambda push: push("model.bin", name=name), pushing))
+    assert {version.version for version in versions} == {1, 2}
+    registry = open_client()
+    registry.pull(f"{name}@2", "back.bin")
+    assert Path("back.bin").read_bytes() == content
+
+
+def test_a_server_of_an_older_release_gets_the_digest_first(registry: mreg.Registry, line: Proxy, name: str) -> None:
+    content = write(SIZE)
+    problem = ("404 Not Found", "application/problem+json\r\nMreg-Api: 1", '{"code": "no_such_route", "detail": "x"}')
+    line.answer = lambda line: problem if "/uploads/" in line else None
+    version = registry.push("model.bin", name=name)
+    assert sum("/uploads/" in line for line in line.requests) == 1
+    registry.pull(version, "back.bin")
+    assert Path("back.bin").read_bytes() == content
+
+
+@pytest.mark.parametrize("size", [6 << 20, SIZE])
+def test_an_upload_whose_last_byte_arrived_before_the_server_died_is_finished(
+    registry: mreg.Registry, served: Serving, line: Proxy, name: str, size: int
+) -> None:
+    content = write(size)
+    samples = [content[start : start + SAMPLE_BYTES] for start in sample_starts(size)]
+    own = f"uploads/{fingerprint(size, samples)}" if size == SIZE else f"blobs/sha256:{sha256(content).hexdigest()}"
+    headers = {"Upload-Offset": "0", "Upload-Length": str(size), "Authorization": f"Bearer {served.secrets['ada']}"}
+    url = f"{served.url}/models/{name}/{own}"
+    assert requests.patch(url, data=content[:-1], headers=headers, timeout=60).status_code == 200
+    (unfinished,) = (
+        path
+        for path in Path(served.variables["MREG_ARTIFACTS"], "tmp").iterdir()
+        if path.stat().st_size == size - 1 and path.read_bytes() == content[:-1]
+    )
+    unfinished.write_bytes(content)
+    before = line.up
+    assert registry.push("model.bin", name=name).version == 1
+    assert line.up - before < 40_000
+
+
+@pytest.mark.parametrize("size", [10, 300_000, 6 << 20, SIZE])
+@pytest.mark.parametrize(
+    "lost", ["POST /models/.*/versions ", "PATCH", "PUT", "missing", "uploads/[0-9a-f]* ", "finish"]
+)
 def test_a_lost_answer_makes_no_second_version(
     registry: mreg.Registry, line: Proxy, name: str, lost: str, size: int
 ) -> None:

@@ -44,7 +44,9 @@ from tests.servers import (
 )
 from tests.stores import refuse_missing
 
-WRITERS, SECONDS = 20, 30 if FULL else 8
+WRITERS, SECONDS = 20, 30 if FULL else 5
+REST_SECONDS = 3 if FULL else 2
+"""The server is there for the last seconds."""
 M = ModelName("m")
 
 pytestmark = [pytest.mark.campaign, pytest.mark.timeout(400)]
@@ -150,7 +152,7 @@ def own_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 
 
 def test_a_file(tmp_path: Path) -> None:
-    run(lambda _number: SqliteDatabase(tmp_path / "catalog.db"), lambda _end: None)
+    run(lambda _number: SqliteDatabase(tmp_path / "catalog.db"), lambda _end: None, SECONDS / 2)
 
 
 def test_postgresql_that_is_killed_and_started(own_postgresql: PostgresqlServer) -> None:
@@ -160,7 +162,7 @@ def test_postgresql_that_is_killed_and_started(own_postgresql: PostgresqlServer)
     def trouble(end: float) -> None:
         chance = random.Random(1)
         backends = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}' AND random() < 0.3"
-        while time.monotonic() < end - 3:
+        while time.monotonic() < end - REST_SECONDS:
             for _ in range(4):
                 time.sleep(chance.uniform(0.1, 0.5))
                 own_postgresql.sql(backends)
@@ -188,13 +190,13 @@ def test_redis_that_is_killed_and_started(own_redis: RedisServer, tmp_path: Path
     url, _ = parse_redis_url(own_redis.new_catalog())
 
     def trouble(end: float) -> None:
-        while time.monotonic() < end - 3:
+        while time.monotonic() < end - REST_SECONDS:
             time.sleep(1)
             own_redis.kill()
             time.sleep(gone)
             own_redis.start()
 
-    run(lambda number: RedisDatabase(url, str(tmp_path / str(number % 10))), trouble, SECONDS / 2)
+    run(lambda number: RedisDatabase(url, str(tmp_path / str(number % 10))), trouble, SECONDS * 0.8)
     assert own_redis.run("KEYS", "*") == [url.key.encode()]
 
 

@@ -110,7 +110,11 @@ def test_a_plan_shows_everything_and_changes_nothing(policy: As, command: Mreg) 
         "  lead, risk can approve it: mreg approve m@2\n",
     )
     outcomes = [line.split("\t")[1] for line in done.out.splitlines()[1:]]
-    assert outcomes == ["refused", "passed", "passed", "failed", "planned"]
+    assert outcomes == ["refused", "passed", "passed", "passed", "failed", "planned"]
+    assert done.out.splitlines()[1:3] == [
+        "move to Production\trefused\tit is in Staging; not met: 1 approval",
+        "from Staging\tpassed\tit is in this stage",
+    ]
     look_only = policy("ada", "promote", "m@2", "--plan", "--exit-zero")
     assert (look_only.code, look_only.out, look_only.err) == (0, done.out, "")
     found = json.loads(policy("ada", "promote", "m@2", "--plan", "--json").out)
@@ -139,7 +143,7 @@ def test_a_plan_exits_as_the_promotion(
 
 def test_a_plan_can_exit_with_zero_only_as_a_plan(policy: As) -> None:
     done = policy("ada", "promote", "m@2", "--exit-zero")
-    assert (done.code, done.err) == (2, "error: --exit-zero without --plan\n  mreg promote m@2 --plan --exit-zero\n")
+    assert (done.code, done.err) == (2, "error: --exit-zero without --plan\n  mreg promote m@2 --exit-zero --plan\n")
 
 
 def test_a_push_straight_into_a_stage_heeds_the_policy(policy: As, command: Mreg) -> None:
@@ -208,6 +212,7 @@ def test_a_refusal_names_the_first_of_several_rejections(policy: As) -> None:
 def test_what_waits_is_listed_with_who_may_decide(policy: As) -> None:
     done = policy("ada", "approvals")
     assert done.out.splitlines()[1:] == [
+        "m@2\tProduction\tfrom Staging\tpassed\tit is in this stage",
         "m@2\tProduction\taccuracy >= 0.9\tpassed\taccuracy 0.95",
         "m@2\tProduction\taccuracy >= production.accuracy - 0.005\tpassed\taccuracy 0.95; production.accuracy - 0.005 = 0.925 of m@1",
         "m@2\tProduction\t1 approval\tfailed\t0 of 1; lead, risk can approve",

@@ -120,6 +120,10 @@ def test_every_upload_is_for_a_model_within_the_scope(registry: LocalRegistry) -
         lambda: limited.open_blob(M, digest).__enter__(),
         lambda: limited.continue_blob(M, digest, length=1, start=0).__enter__(),
         lambda: limited.upload_state(M, digest),
+        lambda: limited.should_hash_first(M, "0" * 32, 1),
+        lambda: limited.continue_staged(M, "0" * 32, length=1, start=0).__enter__(),
+        lambda: limited.look_at_staged(M, "0" * 32),
+        lambda: limited.finish_staged(M, "0" * 32, digest, 1),
         lambda: commit(limited, b"x"),
     ):
         with pytest.raises(OutsideScope, match="cannot upload to m: you are limited to the models team/"):
@@ -140,6 +144,9 @@ def test_no_upload_goes_to_a_store_whose_folder_vanished(registry: LocalRegistry
         lambda: put(registry, b"y"),
         lambda: registry.open_blob(M, digest).__enter__(),
         lambda: registry.continue_blob(M, digest, length=1, start=0).__enter__(),
+        lambda: registry.should_hash_first(M, "0" * 32, 1),
+        lambda: registry.continue_staged(M, "0" * 32, length=1, start=0).__enter__(),
+        lambda: registry.finish_staged(M, "0" * 32, digest, 1),
     ):
         with pytest.raises(Unavailable, match="the folder does not exist, but the catalog has versions"):
             work()

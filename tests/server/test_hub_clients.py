@@ -240,18 +240,35 @@ def test_the_command_line_downloads_a_stage(in_process: Callable[..., Served], r
     assert "Revision not found in model 'team/churn'" in done.stderr
 
 
-MAKE = """
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import BertConfig, PreTrainedTokenizerFast
-import numpy
-from safetensors.numpy import save_file
-BertConfig(vocab_size=4, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8).save_pretrained("tiny")
-words = Tokenizer(models.WordLevel({"[UNK]": 0, "hello": 1, "small": 2, "model": 3}, unk_token="[UNK]"))
-words.pre_tokenizer = pre_tokenizers.Whitespace()
-PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained("tiny")
-save_file({"weight": numpy.arange(8, dtype="float32")}, "tiny/model.safetensors")
-print("null")
-"""
+def make_tiny_model(folder: Path) -> None:
+    """Write the files that transformers saves for a BERT of one layer, a tokenizer of four words, and weights."""
+    import numpy
+    from safetensors.numpy import save_file
+
+    sizes = {
+        "vocab_size": 4,
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 8,
+    }
+    words = {"type": "WordLevel", "vocab": {"[UNK]": 0, "hello": 1, "small": 2, "model": 3}, "unk_token": "[UNK]"}
+    documents: dict[str, object] = {
+        "config.json": {"model_type": "bert", **sizes},
+        "tokenizer.json": {
+            "version": "1.0",
+            "added_tokens": [],
+            "pre_tokenizer": {"type": "Whitespace"},
+            "model": words,
+        },
+        "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "unk_token": "[UNK]"},
+    }
+    folder.mkdir()
+    for name, document in documents.items():
+        (folder / name).write_text(json.dumps(document))
+    save_file({"weight": numpy.arange(8, dtype="float32")}, folder / "model.safetensors")
+
+
 LOAD = """
 from transformers import AutoConfig, AutoTokenizer
 from transformers.utils import cached_file
@@ -266,7 +283,7 @@ print(json.dumps([config.hidden_size, tokenizer("hello small world")["input_ids"
 
 def test_transformers_loads_a_tiny_model(proxy: Proxy, registry: LocalRegistry) -> None:
     python = transformers()
-    run(python, MAKE, proxy.endpoint)
+    make_tiny_model(Path("tiny"))
     registry.push("tiny", name="nlp/tiny")
     registry.promote("nlp/tiny@1", to="production")
     loaded = [8, [1, 2, 0], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]]

@@ -100,6 +100,12 @@ ROUTES: dict[tuple[str, str], Asked] = {
     ),
     ("POST", "/models/{model}/blobs/{digest}/direct"): Asked(WRITER, json={"size": 3}),
     ("POST", "/models/{model}/blobs/{digest}/direct/finish"): Asked(WRITER, json={"size": 3}),
+    ("POST", "/models/{model}/uploads/{upload}"): Asked(WRITER, json={"size": 3}),
+    ("GET", "/models/{model}/uploads/{upload}"): Asked(WRITER),
+    ("PATCH", "/models/{model}/uploads/{upload}"): Asked(
+        WRITER, options={"data": b"abc", "headers": {"Upload-Offset": "0", "Upload-Length": "3"}}
+    ),
+    ("POST", "/models/{model}/uploads/{upload}/finish"): Asked(WRITER, json={"digest": BLOB, "size": 3}),
     ("POST", "/models/{model}/blobs"): Asked(WRITER, options={"data": f"{BLOB[7:]} 3\n\nabc".encode()}),
     ("GET", VERSION + "/blobs"): Asked(query=f"digests={BLOB[7:]}"),
     ("GET", VERSION + "/blobs/{digest}"): Asked(),
@@ -243,6 +249,7 @@ def filled(path: str, model: str) -> str:
         "key": "a",
         "alias": "zz-alias",
         "digest": BLOB,
+        "upload": "0" * 32,
         "path": "model.pkl",
         "path:path": "model.pkl",
         "file": "none",

@@ -134,7 +134,7 @@ EVENTS = built(
 )  # fmt: skip
 DECISIONS = built(Decision, target=WORDS, person=WORDS, approved=st.booleans(), comment=WORDS, digest=DIGESTS, at=TIMES)
 ASSESSMENTS = built(
-    Assessment, target=WORDS, wrong_stage=st.none() | st.sampled_from(ModelStage),
+    Assessment, target=WORDS, right_stage=st.none() | st.sampled_from(ModelStage), wrong_stage=st.none() | st.sampled_from(ModelStage),
     gates=many(built(GateResult, gate=WORDS, passed=st.booleans(), found=WORDS, bound=WORDS)), needed=NUMBERS,
     approved_by=many(WORDS), may_approve=many(WORDS), rejected_by=many(DECISIONS), override=st.booleans(),
 )  # fmt: skip
@@ -349,6 +349,7 @@ RESULTS: dict[type, st.SearchStrategy[Any]] = {
             built(uploads.UploadPart, number=NUMBERS, start=NUMBERS, size_bytes=NUMBERS, url=st.text()), max_size=3
         ).map(tuple),
     ),
+    uploads.StagedUpload: built(uploads.StagedUpload, offset=NUMBERS, hash_first=st.booleans()),
     uploads.UploadState: built(uploads.UploadState, digest=DIGESTS, offset=NUMBERS, complete=st.booleans()),
 }  # fmt: skip
 

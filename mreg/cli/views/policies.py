@@ -41,6 +41,8 @@ def _model_policy(found: ModelPolicy) -> Rendering:
 def _conditions(found: Assessment) -> list[Row]:
     """Return a row for each condition of a policy: the condition, its verdict, and the value of the version."""
     rows: list[Row] = []
+    if found.right_stage is not None:
+        rows.append((f"from {found.right_stage.value}", verdict_cell(passed=True), "it is in this stage"))
     if found.wrong_stage is not None:
         rows.append((f"from {found.wrong_stage.value}", verdict_cell(passed=False), "it is in another stage"))
     rows += [
@@ -71,11 +73,13 @@ def _plan(found: Plan) -> Rendering:
     reference, stage = found.reference, found.assessment.target
     moves = found.refusal is None and (found.allowed or found.overridden)
     steps: list[Row] = []
+    conditions = _conditions(found.assessment) + _leaving(found.leaving)
     if not found.stays:
-        steps.append(
-            (f"move to {stage}", Toned("planned" if moves else "refused", "dim"), f"it is {found.stage.location}")
-        )
-    steps += _conditions(found.assessment) + _leaving(found.leaving)
+        obstacles = [str(name) for name, outcome, _ in conditions if isinstance(outcome, Toned) and outcome.tone == "bad"]
+        why = f"; not met: {', '.join(obstacles)}" if obstacles and not moves else ""
+        outcome = Toned("planned" if moves else "refused", "dim")
+        steps.append((f"move to {stage}", outcome, f"it is {found.stage.location}{why}"))
+    steps += conditions
     steps += [(f"archive {other}", Toned("planned", "dim"), f"it is in {stage}") for other in found.archived]
     steps += [(f"hook {name}", Toned("planned", "dim"), "it runs after the change") for name in found.hooks]
     if found.empties_production:
