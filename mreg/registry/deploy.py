@@ -133,7 +133,7 @@ def _run(session: Session, hook: Hook, deployment_id: int) -> Deployment | None:
         )
     )
     if not outcome.succeeded:
-        session.notice(f"the hook {hook.name} failed for {_described(session, claimed)}: {_failure(finished)}")
+        session.notice(f"the hook {hook.name} failed for {_described(session, claimed)}: {_failure(hook, finished)}")
         if hook.roll_back:
             _roll_back(session, hook, finished)
     return finished
@@ -147,9 +147,13 @@ def _described(session: Session, deployment: Deployment) -> str:
     return f"{what} in {deployment.stage}" if deployment.stage else what
 
 
-def _failure(deployment: Deployment) -> str:
-    last = deployment.output.strip().splitlines()[-1:] or ["no output"]
-    return last[0] if deployment.outcome is None else f"{deployment.outcome}, {last[0]}"
+def _failure(hook: Hook, deployment: Deployment) -> str:
+    last, code = (deployment.output.strip().splitlines() or ["no output"])[-1], deployment.outcome
+    if code is None:
+        return last
+    if hook.webhook:
+        return f"HTTP {code}, {last}"
+    return f"exit code {code}, {last}" if code >= 0 else f"killed by signal {-code}, {last}"
 
 
 def _roll_back(session: Session, hook: Hook, deployment: Deployment) -> None:
