@@ -44,9 +44,6 @@ if TYPE_CHECKING:
 PREFIX = "mreg_"
 """Prefix of every token, so that a leaked token is recognized."""
 
-SECRET = re.compile(r"mreg_[A-Za-z0-9_-]{43}")
-"""The form of every token; other texts are not looked up."""
-
 LIMITED_CLIENT_TOKENS = 1_000
 """Maximum number of tokens, not revoked, that a client that is limited to some models and its own tokens can create."""
 

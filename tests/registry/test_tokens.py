@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 import mreg
 from mreg.catalog import tokens as stored_tokens
 from mreg.catalog.tokens import TokenWriter
+from mreg.domain.password import SECRET
 from mreg.domain.scope import ModelScope
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput, NotAllowed, NotFound, OutsideScope
 from mreg.registry.local import LocalRegistry
-from mreg.registry.tokens import SECRET, covers, digest_of, new_token
+from mreg.registry.tokens import covers, digest_of, new_token
 from mreg.results.tokens import Role
 from mreg.server.tokens import parse_tokens
 from tests.conftest import Mreg
