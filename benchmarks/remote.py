@@ -44,8 +44,8 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Figure]:
         remote = _client(port, token)
         yield from _show(folder, remote, 2 if quick else 25)
         yield from _large_file(folder, store / "artifacts", port, token, quick=quick)
-        yield from _folder(folder, remote, 200 if quick else 2_000, 1 if quick else 3)
-        yield from _requests(folder, port, token, 200 if quick else 2_000)
+        yield from _folder(folder, remote, 20 if quick else 2_000, quick=quick)
+        yield from _requests(folder, port, token, 20 if quick else 2_000)
 
 
 def _client(port: int, token: str) -> dict[str, str]:
@@ -101,7 +101,7 @@ def _large_file(folder: Path, artifacts: Path, port: int, token: str, *, quick: 
         return run([*MREG, "push", str(big), "--name", "large"], env=remote)
 
     rounds, size = 1 if quick else 5, f"{mebibytes} MiB"
-    uploading, pushing = in_turn([upload, push], rounds, settle=True)
+    uploading, pushing = in_turn([upload, push], rounds, settle=not quick)
     yield Figure(name=f"curl -T of {size}", value=uploading, unit="s", note=_rate(mebibytes, uploading))
     yield against(f"mreg push of {size}", pushing, uploading, PUSH_TIMES_CURL, note=_rate(mebibytes, pushing))
     url = f"http://127.0.0.1:{port}/models/large/versions/latest/blobs/{_digest(big)}"
@@ -114,7 +114,7 @@ def _large_file(folder: Path, artifacts: Path, port: int, token: str, *, quick: 
         remove_cold(pulled, cold)
         return run([*MREG, "pull", "large", str(pulled)], env=remote)
 
-    downloading, pulling = in_turn([download, pull], rounds, settle=True)
+    downloading, pulling = in_turn([download, pull], rounds, settle=not quick)
     yield Figure(name=f"curl -o of {size}", value=downloading, unit="s", note=_rate(mebibytes, downloading))
     note = (
         f"{_rate(mebibytes, pulling)}, {pulling / downloading:.2f} times curl, which neither verifies nor calls fsync"
@@ -124,7 +124,7 @@ def _large_file(folder: Path, artifacts: Path, port: int, token: str, *, quick: 
     pulled.unlink()
 
 
-def _folder(folder: Path, remote: dict[str, str], count: int, rounds: int) -> Iterator[Figure]:
+def _folder(folder: Path, remote: dict[str, str], count: int, *, quick: bool) -> Iterator[Figure]:
     """A folder of small files, other ones each time."""
     made: list[Path] = []
 
@@ -143,8 +143,8 @@ def _folder(folder: Path, remote: dict[str, str], count: int, rounds: int) -> It
             lambda: pull("small-local", None),
             lambda: pull("small-remote", remote),
         ],
-        rounds,
-        settle=True,
+        1 if quick else 3,
+        settle=not quick,
     )
     size = f"{count:,} files of {FILE_BYTES >> 10} KiB"
     yield Figure(name=f"mreg push of {size}, local", value=pushed, unit="s")

@@ -90,7 +90,7 @@ MODULES = {
     "catalog/writer": f"{_CATALOG} tests/registry/test_audit.py {_LIFE} {_PUSH} {_CONTRACT}",
     "catalog/reader": f"{_CATALOG} tests/registry/test_audit.py tests/registry/test_queries.py tests/registry/test_scopes.py {_LIFE} {_POLICY} {_CONTRACT}",
     "catalog/object_database": "tests/catalog/test_bucket.py tests/contracts/test_bucket_database.py tests/upkeep/test_upgrade.py",
-    "artifacts/destination": f"{_PLANTED} {_PULL} {_STORE} {_WINDOWS} {_TRANSFERS}",
+    "artifacts/destination": f"tests/artifacts/test_writing_in_parallel.py {_PLANTED} {_PULL} {_STORE} {_WINDOWS} {_TRANSFERS}",
     "artifacts/placing": f"{_PULL} {_STORE} {_TRANSFERS}",
     "artifacts/replacing": f"{_PULL} {_STORE} {_TRANSFERS}",
     "artifacts/store": f"{_STORE} {_PULL} tests/artifacts/test_cache.py tests/registry/test_uploads.py {_STDOUT} {_TRANSFERS} {_BUNDLES}",

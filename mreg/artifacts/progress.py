@@ -25,6 +25,12 @@ def progress_callback(progress: Progress | None, total: int) -> Callable[[int], 
     return advance
 
 
+def name_pass(progress: Progress | None, name: str) -> None:
+    """Name the pass that begins with the next call, if the progress has a method ``name_pass``."""
+    if callable(named := getattr(progress, "name_pass", None)):
+        named(name)
+
+
 class PushProgress:
     """The progress of a push: the bytes that are sent, and after the last one those that a server has verified.
 
@@ -54,6 +60,5 @@ class PushProgress:
             self._verified[blob] = done, size
             if self._progress is None or self._sent < self._total:
                 return
-            if name := getattr(self._progress, "name_pass", None):
-                name("verify")
+            name_pass(self._progress, "verify")
             self._progress(*map(sum, zip(*self._verified.values(), strict=True)))

@@ -185,13 +185,14 @@ class Invocation:
             from mreg.errors import DeploymentFailed
 
             model = failed[0].reference.partition("@")[0]
-            outcome = "the change was made before"
+            changed = any(not event.action.startswith("deployment.") for event in self.events)
+            outcome = "the change was made before; " if changed else ""
             if log.rollbacks:
                 version = log.rollbacks[-1].version
-                outcome = f"the change was rolled back: {version.reference} is {version.stage.location}"
+                outcome = f"the change was rolled back: {version.reference} is {version.stage.location}; "
             raise DeploymentFailed(
                 f"the hook {failed[0].hook} failed" + (f", and {len(failed) - 1} more" if len(failed) > 1 else ""),
-                hint=f"{outcome}; what the hook said: mreg deployments {model or 'NAME'}",
+                hint=f"{outcome}what the hook said: mreg deployments {model or 'NAME'}",
                 deployments=[report.key for report in failed],
             )
 

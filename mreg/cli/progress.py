@@ -31,20 +31,23 @@ class ShownProgress:
         self.started = time.monotonic()
         self.next_line = self.started + LINE_SECONDS
         self.done = 0
+        self.next_pass = False
         self.bar: Any = None
         self.task: Any = None
 
     def name_pass(self, label: str) -> None:
-        """Set the label of the next pass."""
-        self.again = printable(label)
+        """Begin another pass with the next call, unless the current one has this label."""
+        label = printable(label)
+        if label != self.label:
+            self.again, self.next_pass = label, True
 
     def __call__(self, done: int, total: int) -> None:
         """Show the bytes or items done and their total; if ``done`` decreases, another pass begins."""
         if self.quiet:
             return
         now = time.monotonic()
-        if done < self.done:
-            self.started = now
+        if done < self.done or self.next_pass:
+            self.started, self.next_pass = now, False
             self.label = self.again
             if self.bar is not None:
                 self.bar.reset(self.task, total=total, description=self.label)

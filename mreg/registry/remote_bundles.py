@@ -45,7 +45,7 @@ def export(
 ) -> Exported:
     """See `mreg.Registry.export`: the server prepares the bundle, and its SHA-256 is verified here."""
     from mreg.artifacts.destination import Destination
-    from mreg.artifacts.progress import progress_callback
+    from mreg.artifacts.progress import name_pass, progress_callback
 
     refuse_url(os.fspath(destination or ""), COPY_TO)
     wanted, found = _found(session, as_reference(reference))
@@ -53,10 +53,12 @@ def export(
     check_name(str(target))
     check_repository(str(target))
     refuse_existing(target, force=force)
+    name_pass(progress, "pack")
     outcome = session.split(
         wanted, lambda one: run(session, "GET", model_or_version_path(one, "export"), progress=progress)
     )
     exported, file = session.result(Exported, outcome.envelope), prepared_file(session, outcome)
+    name_pass(progress, "fetch")
     advance = progress_callback(progress, file.size_bytes)
 
     def fetch(requests: Sequence[BlobRequest]) -> Generator[Iterator[bytes]]:
@@ -77,10 +79,11 @@ def import_bundle(
     progress: Callable[[int, int], None] | None = None,
 ) -> Imported:
     """See `mreg.Registry.import_bundle`: the bundle is verified here before it is sent, and by the server."""
-    from mreg.artifacts.progress import progress_callback
+    from mreg.artifacts.progress import name_pass, progress_callback
     from mreg.registry.importing import inspect_bundle
 
     target = as_name(name) if name is not None else None
+    name_pass(progress, "verify")
     inspect_bundle(path, progress)
     try:
         size = os.path.getsize(path)
@@ -88,6 +91,7 @@ def import_bundle(
         raise _unreadable(path, error) from error
 
     def chunks() -> Iterator[bytes]:
+        name_pass(progress, "send")
         advance, left = progress_callback(progress, size), size
         try:
             with open(path, "rb", buffering=0) as stream:
@@ -95,6 +99,7 @@ def import_bundle(
                     left -= len(chunk)
                     yield chunk
                     advance(len(chunk))
+            name_pass(progress, "import")
         except OSError as error:
             raise _unreadable(path, error) from error
         if left:

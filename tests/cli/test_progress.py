@@ -38,6 +38,17 @@ def test_a_bar_begins_again_with_the_next_pass(
     bar.close()
 
 
+def test_a_named_pass_begins_although_it_starts_where_the_last_one_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = ShownProgress("import", quiet=False, terminal=False)
+    bar.name_pass("send")
+    bar(10, 10)
+    bar.name_pass("import")
+    bar.next_line = 0.0
+    bar(10, 10)
+    assert bar.label == "import"
+    assert capsys.readouterr().err.startswith("import: 100 %")
+
+
 def test_a_pass_has_the_name_that_the_push_gives_it(capsys: pytest.CaptureFixture[str]) -> None:
     bar = ShownProgress("push", again="send", quiet=False, terminal=False)
     for done in (100, 0, 100):

@@ -7,7 +7,6 @@ import random
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from mreg.domain.model import ModelVersion
 from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
 from tests.conftest import FULL, SEED, local_registry
+from tests.forking import forked_mreg, start_mreg
 
 ROUNDS = 200 if FULL else 24
 
@@ -47,9 +47,8 @@ def check(registry: LocalRegistry) -> list[ModelVersion]:
 
 def killed(words: list[str], delay: float) -> int:
     """Run a command and kill it after some seconds; its exit code where it was faster."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", "mreg", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    with open(os.devnull, "wb") as nothing:
+        running = start_mreg(*words, stdout=nothing)
     try:
         return running.wait(delay)
     except subprocess.TimeoutExpired:
@@ -59,7 +58,7 @@ def killed(words: list[str], delay: float) -> int:
 
 def duration(words: list[str]) -> float:
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "mreg", *words], check=True, capture_output=True)
+    subprocess.run([forked_mreg(), *words], check=True, capture_output=True)
     return time.monotonic() - began
 
 
@@ -152,7 +151,7 @@ def test_a_killed_export_leaves_the_file_whole_and_a_killed_import_all_versions_
     (folder / "big.bin").write_bytes(os.urandom(24 << 20))
     for _ in range(3):
         (folder / "0").write_bytes(os.urandom(100))
-        subprocess.run([sys.executable, "-m", "mreg", "push", "folder", "-n", "m"], check=True, capture_output=True)
+        subprocess.run([forked_mreg(), "push", "folder", "-n", "m"], check=True, capture_output=True)
     out = tmp_path / "out"
     out.mkdir()
     exporting = ["export", "m", "--force", "-o", str(out / "m.mreg")]
@@ -172,5 +171,5 @@ def test_a_killed_export_leaves_the_file_whole_and_a_killed_import_all_versions_
             for version in versions:
                 registry.pull(version.reference, "pulled", force=True)
     assert died
-    subprocess.run([sys.executable, "-m", "mreg", *exporting], check=True, capture_output=True)
+    subprocess.run([forked_mreg(), *exporting], check=True, capture_output=True)
     assert os.listdir(out) == ["m.mreg"]

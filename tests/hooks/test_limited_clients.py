@@ -48,7 +48,7 @@ def test_deployments_of_other_models_run_without_a_word_to_a_limited_client(
     limited = world.whole.acting_as("limited", notices.append, log, scope=SCOPE)
     limited.promote("team-a/churn@2", "Staging")
     assert Path("told").read_text().split() == ["team-a/churn@2", "zz-hidden/child@1", f"{HIDDEN}@3"]
-    assert notices == ["the hook tell failed for team-a/churn@2 in Staging: 1, no output"]
+    assert notices == ["the hook tell failed for team-a/churn@2 in Staging: exit code 1, no output"]
     assert [report.reference for report in log.deployments] == ["team-a/churn@2"]
     shown = json.dumps([encode(one) for one in (*log.deployments, *(log.events or ()))])
     assert not world.leaks(shown)

@@ -96,6 +96,22 @@ def test_gc_removes_what_was_seen(over: RemoteRegistry, filled: LocalRegistry, s
         over.gc(grace=timedelta(seconds=-1))
 
 
+class Passes(list[str]):
+    """The names of the passes of a progress."""
+
+    def __call__(self, _done: int, _total: int) -> None: ...
+
+    def name_pass(self, name: str) -> None:
+        self.append(name)
+
+
+def test_each_pass_of_an_export_and_an_import_has_a_name(over: RemoteRegistry) -> None:
+    packed, imported = Passes(), Passes()
+    over.export("team/m", "m.mreg", progress=packed)
+    over.import_bundle("m.mreg", "copy", progress=imported)
+    assert (packed, imported) == (["pack", "fetch"], ["verify", "send", "import"])
+
+
 @pytest.mark.parametrize("reference", ["team/m", "team/m@1", "team/m/2", "team/m@champion"])
 def test_an_export_is_the_same_file_as_locally(over: RemoteRegistry, filled: LocalRegistry, reference: str) -> None:
     os.mkdir("there")

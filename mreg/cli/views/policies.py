@@ -75,7 +75,9 @@ def _plan(found: Plan) -> Rendering:
     steps: list[Row] = []
     conditions = _conditions(found.assessment) + _leaving(found.leaving)
     if not found.stays:
-        obstacles = [str(name) for name, outcome, _ in conditions if isinstance(outcome, Toned) and outcome.tone == "bad"]
+        obstacles = [
+            str(name) for name, outcome, _ in conditions if isinstance(outcome, Toned) and outcome.tone == "bad"
+        ]
         why = f"; not met: {', '.join(obstacles)}" if obstacles and not moves else ""
         outcome = Toned("planned" if moves else "refused", "dim")
         steps.append((f"move to {stage}", outcome, f"it is {found.stage.location}{why}"))
