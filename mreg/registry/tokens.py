@@ -97,12 +97,26 @@ def create_token(
 
     def work(writer: Writer) -> None:
         there = TokenWriter(writer)
+        _check_client(session, there)
         if _scope(session).limited:
             _check_count(session, there)
         there.create(token)
 
     session.write(work)
     return NewToken(token=token, secret=made.secret, stored=True)
+
+
+def _check_client(session: Session, tokens: Tokens) -> None:
+    """Check in a transaction that the client's own token is still not revoked.
+
+    A request that waited for the transaction that revoked it would otherwise leave a token that this one did not see.
+
+    Raises:
+        NotAllowed: It was revoked.
+    """
+    found = None if session.client is None else tokens.by_digest(session.client.digest)
+    if found is not None and found[1].revoked_at is not None:
+        raise NotAllowed(f"the token {quoted(found[0].name)} was revoked")
 
 
 def _check_count(session: Session, tokens: Tokens) -> None:
@@ -125,6 +139,7 @@ def revoke_token(session: Session, name: str, *, with_created: bool = False) -> 
 
     def work(writer: Writer) -> tuple[TokenInfo, tuple[TokenInfo, ...]]:
         there = TokenWriter(writer)
+        _check_client(session, there)
         token = there.named(name)
         if token is None or not _manages(session, token):
             raise unknown_token(name, [one.name for one in _managed(session, there)])

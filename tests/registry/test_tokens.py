@@ -476,6 +476,19 @@ def test_a_revocation_names_the_tokens_that_the_client_created(registry: LocalRe
     registry.verify_audit()
 
 
+def test_a_revoked_client_manages_no_tokens(registry: LocalRegistry) -> None:
+    """A request that was admitted before, and waited for the transaction that revoked its token."""
+    lead = registry.create_token("lead", role="admin", models="a/*").token
+    client = registry.acting_as("lead", scope=lead.scope, client=lead)
+    client.create_token("lead/a", models="a/*")
+    registry.revoke_token("lead")
+    registry.create_token("lead", role="admin", models="a/*")
+    for change in (lambda: client.create_token("lead/b", models="a/*"), lambda: client.revoke_token("lead/a")):
+        with pytest.raises(NotAllowed, match="the token 'lead' was revoked"):
+            change()
+    assert {token.name for token in registry.tokens()} == {"lead", "lead/a"}
+
+
 def test_a_limited_client_revokes_created_tokens_within_its_own_only(registry: LocalRegistry) -> None:
     for name, models in (("own/a", "team-a/x"), ("own/b", "team-b/x"), ("x", "team-a/x")):
         registry.acting_as("own").create_token(name, models=models)
