@@ -192,7 +192,7 @@ def unknown_token(
         token: The revoked token that had the name last, if any.
         at: The current time: the hint repeats an expiry after it.
     """
-    from mreg.domain.text import nearest
+    from mreg.domain.text import nearest_names
 
     if token is not None and token.revoked_at is not None:
         expires = token.expires if at is not None and not token.is_expired(at) else None
@@ -202,7 +202,7 @@ def unknown_token(
             hint=f"create another one with its name: {create}",
             kind="token",
         )
-    near = nearest(name, set(others), 1)
+    near = nearest_names(name, set(others), 1)
     hint = f"did you mean {near[0]}?" if near else "mreg token list"
     return NotFound(f"token {quoted(name)} not found", hint=hint, kind="token")
 

@@ -135,6 +135,24 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     return tuple(folded[name] for name in list(dict.fromkeys([*begun, *close]))[:count])
 
 
+def nearest_names(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """Return at most ``count`` known names, which can contain slashes, that are similar to a name.
+
+    Names with the same prefix are compared by the part after the last slash, and come first. Of names with another
+    prefix, both the whole name and its last part must be similar, unless the name is the beginning of the other one.
+    """
+    prefix, slash, last = name[:200].rpartition("/")
+    prefix += slash
+    beside, others = {}, []
+    for other in known:
+        folder, mark, end = other.rpartition("/")
+        if f"{folder}{mark}" == prefix:
+            beside[end] = other
+        elif other.startswith(name) or nearest(last, [end]):
+            others.append(other)
+    return (*(beside[end] for end in nearest(last, beside, count)), *nearest(name, others, count))[:count]
+
+
 def check_key(kind: str, key: str) -> str:
     """Return the key if it is a valid name of a metric, parameter or tag.
 
