@@ -33,7 +33,7 @@ PROGRAMS = (
 """Programs and commands of a shell that hints name."""
 
 COMMAND_IN_TEXT = (
-    rf"(?:(?<=: )|(?<=; )|(?<= or ))(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
+    rf"(?:(?<=: )|(?<=; )|(?<= or ))(?:env -u [A-Z_]+ )?(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
     r"(?:'[^']*'|\"[^\"]*\"|(?!; |, or |, and )[^'\"])+"
 )
 """Pattern of a command in a note: it follows a colon, a semicolon or 'or'."""

@@ -611,8 +611,9 @@ def test_a_catalog_behind_a_server_is_not_copied(
         "https://models.example\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
-        "  or copy each model in a bundle: "
-        f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}\n",
+        "  or copy each model in a bundle:\n"
+        f"  mreg export MODEL -o model.mreg --profile {source}\n"
+        f"  mreg import model.mreg --profile {target}\n",
     )
     monkeypatch.setenv("MREG_SERVER", "https://models.example")
     done = command("catalog", "copy", "--from-profile", "local", "--to-profile", "local")
@@ -639,8 +640,7 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
     }
     assert needs.err.endswith(f"\n  use it where the server runs, or {ways[named_by]}\n")
     imports = command("import", "hf:org/net")
-    (line,) = [line for line in imports.err.splitlines() if "a bundle: " in line]
-    first, second, third = line.partition("a bundle: ")[2].split(" && ")
+    first, second, third = (line.strip() for line in imports.err.partition("a bundle:\n")[2].splitlines())
     assert (first.endswith(" mreg import hf:org/net"), third) == (True, "mreg import model.mreg")
     assert second.endswith(" mreg export org/net -o model.mreg")
     before = [words.partition("mreg ")[0] for words in (first, second)]
