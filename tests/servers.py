@@ -199,6 +199,7 @@ class S3Server(Store):
                     f"-dir={self.folder / 'data'}", "-s3", f"-s3.port={s3}", f"-s3.config={self.folder / 's3.json'}",
                     f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
                     "-master.volumeSizeLimitMB=1024", "-volume.max=100", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                    "-master.electionTimeout=1s",  # of a server that was killed and has no other to elect
                 ],
                 stdout=log,
                 stderr=log,

@@ -35,6 +35,10 @@ class Catalog:
         """Return this catalog for readers and writers with a scope; it shares the database with this one."""
         return self if scope == self.scope else Catalog(self._database, self._locate, scope)
 
+    def without_places(self) -> Catalog:
+        """Return this catalog without the URLs of artifacts, for clients of a server that may not see them."""
+        return Catalog(self._database, lambda _digest: "", self.scope)
+
     def _whole(self, action: str) -> Database:
         """Return the database for an action on the complete catalog.
 

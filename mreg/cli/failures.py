@@ -14,6 +14,7 @@ import typer
 from mreg import errors, streams
 from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
+from mreg.domain.password import without_secrets
 from mreg.domain.text import COMMAND, printable, quoted, shell_word
 
 if TYPE_CHECKING:
@@ -163,12 +164,13 @@ def _unencodable(error: UnicodeEncodeError) -> tuple[str, str]:
 
 
 def _say(message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None) -> None:
-    message, hint = printable(message), printable(hint, keep_newlines=True)
+    # A token that was pasted in place of another argument is not repeated.
+    message, hint = without_secrets(printable(message)), without_secrets(printable(hint, keep_newlines=True))
     if invocation.as_json or invocation.output_format == "json":
         import json
 
         document = {"code": code, "message": message, "hint": hint, **({"details": details} if details else {})}
-        streams.try_to_say_json(json.dumps(document, default=str))
+        streams.try_to_say_json(without_secrets(json.dumps(document, default=str)))
         return
     # If standard error is closed or full, the exit code still reports the error.
     start = "" if code == Cancelled.code else "error: "

@@ -72,7 +72,7 @@ class ModelArtifact(Value):
         artifact_id: Id in the catalog, 0 before it is stored there.
         kind: File or folder.
         name: Name of the file or folder at the push; a pull gives it the same name.
-        path: URL in the artifact store.
+        path: URL in the artifact store; empty for clients of a server other than admins for all models.
         size_bytes: Size of the file, or total size of the files of the folder.
         digest: SHA-256 of the file, or of the folder's manifest.
         file_count: Number of files; 1 for a file.

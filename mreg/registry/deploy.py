@@ -17,6 +17,8 @@ from mreg.results import Page
 from mreg.results.deployments import DeploymentReport
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from mreg.catalog.reader import Reader
     from mreg.catalog.writer import Writer
     from mreg.domain.events import Event
@@ -44,7 +46,7 @@ def deliver(session: Session) -> tuple[Deployment, ...]:
     else:
         done = _deliver_limited(session, own)
     session.enqueued.difference_update(own)
-    session.hook_log.deployments.extend(map(report, done))
+    session.hook_log.deployments.extend(_reports(session, done))
     return tuple(done)
 
 
@@ -93,7 +95,7 @@ def _deliver_pending(session: Session) -> tuple[DeploymentReport, ...]:
                 owner = "the server's profile" if session.served else f"the profile {profile.name}"
                 message = f"deployments of the hook {hook.name} are not run: {owner} has no catalog"
                 session.notice(Caution(message))
-    return tuple(map(report, deliver(session)))
+    return _reports(session, deliver(session))
 
 
 def _open(session: Session, hook: Hook, own: tuple[str, ...], *, adopt: bool) -> OpenDeployments:
@@ -225,7 +227,7 @@ def deploy(session: Session, reference: Reference | None = None) -> tuple[Deploy
     # A hook runs for the unchanged event of the audit trail, which a limited session does not see.
     session.unlimited().write_and_enqueue(request)
     session.enqueued.update(keys)
-    return tuple(map(report, deliver(session)))
+    return _reports(session, deliver(session))
 
 
 def _no_hook(session: Session, version: ModelVersion, entered: Event | None) -> NotAllowed:
@@ -246,11 +248,15 @@ def deployments(session: Session, name: Name, *, limit: int = 100, offset: int =
     """See `mreg.Registry.deployments`."""
     wanted = as_name(name)
     found = session.catalog.read(lambda reader: Deployments(reader).of_model(find_model(reader, wanted), limit, offset))
-    return Page(map(report, found), more=found.more, kind=DeploymentReport)
+    return Page(_reports(session, found), more=found.more, kind=DeploymentReport)
 
 
-def report(deployment: Deployment) -> DeploymentReport:
-    """Return the report of a deployment."""
+def _reports(session: Session, deployments: Iterable[Deployment]) -> tuple[DeploymentReport, ...]:
+    """Return the reports of deployments as the caller may see them."""
+    return tuple(_report(deployment, session.hide or str) for deployment in deployments)
+
+
+def _report(deployment: Deployment, hide: Callable[[str], str]) -> DeploymentReport:
     event = deployment.event
     return DeploymentReport(
         deployment_id=deployment.deployment_id,
@@ -262,7 +268,7 @@ def report(deployment: Deployment) -> DeploymentReport:
         status=deployment.status,
         attempts=deployment.attempts,
         outcome=deployment.outcome,
-        output=deployment.output,
+        output=hide(deployment.output),
         created_at=deployment.created_at,
         started_at=deployment.started_at,
         ended_at=deployment.ended_at,

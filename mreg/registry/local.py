@@ -199,11 +199,12 @@ class LocalRegistry(Registry):
         *,
         scope: ModelScope = EVERYTHING,
         client: Token | None = None,
+        hide: Callable[[str], str] | None = None,
     ) -> Self:
         """Return this registry for another actor, limited to a scope; see `mreg.registry.streaming.acting_as`."""
         from mreg.registry.streaming import acting_as
 
-        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope, client=client))
+        return type(self)(acting_as(self._session, actor, notice, hook_log, scope=scope, client=client, hide=hide))
 
     @property
     def caller(self) -> str:

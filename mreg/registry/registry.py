@@ -1090,7 +1090,7 @@ class Registry(abc.ABC):
         Raises:
             AlreadyExists: An active token has the name.
             BadInput: A value is invalid, or the time is in the past.
-            NotAllowed: The client's own token is limited to fewer models, or expires earlier.
+            NotAllowed: The client's own token is limited to fewer models, expires earlier, or was revoked meanwhile.
         """
 
     @abc.abstractmethod
@@ -1108,4 +1108,5 @@ class Registry(abc.ABC):
 
         Raises:
             NotFound: No token has the name, or it is revoked already.
+            NotAllowed: The client's own token was revoked meanwhile.
         """

@@ -68,9 +68,9 @@ def cannot_copy(profile: Profile, source: str, target: str) -> BadInput:
     error = needs_catalog("copy a catalog", profile)
     if profile.origins.get("server") != SERVER_VARIABLE:
         copy = f"mreg catalog copy --from-profile {source} --to-profile {target}"
-        bundle = f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}"
+        bundle = f"mreg export MODEL -o model.mreg --profile {source}\nmreg import model.mreg --profile {target}"
         error.hint = f"on the machine of the server, with profiles that have a catalog, run: {copy}\n"
-        error.hint += f"or copy each model in a bundle: {bundle}"
+        error.hint += f"or copy each model in a bundle:\n{bundle}"
     return error
 
 
@@ -108,6 +108,6 @@ def _refuse_import(session: RemoteSession, origin: str, source: str, model: str)
     raise BadInput(
         f"cannot import from {origin} through {session.connection.address}: {DIRECT_ACCESS}",
         hint=f"on the machine of the server, run: mreg import {word}\n"
-        f"or import it into a local catalog, and send a bundle: {local} import {word} && "
-        f"{local} export {model} -o model.mreg && mreg import model.mreg",
+        "or import it into a local catalog, and send a bundle:\n"
+        f"{local} import {word}\n{local} export {model} -o model.mreg\nmreg import model.mreg",
     )

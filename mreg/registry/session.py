@@ -77,6 +77,7 @@ class Session(Transfers):
         client: The token of the server's client who acts; None without a server, or if it needs no tokens.
         audience: The models that the events in the log may name, if not those of the catalog.
         served: Whether the caller is a client of a server, who cannot change its profile.
+        hide: Returns a text without places of the server, for a client that may not see them; None otherwise.
     """
 
     catalog: Catalog
@@ -88,6 +89,7 @@ class Session(Transfers):
     client: Token | None = None
     audience: ModelScope | None = None
     served: bool = False
+    hide: Callable[[str], str] | None = None
 
     @property
     def scope(self) -> ModelScope:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mreg.domain.manifest import NOTHING, Manifest
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.scope import EVERYTHING, ModelScope
-from mreg.domain.text import check_line, counted, quoted
+from mreg.domain.text import Caution, check_line, counted, quoted
 from mreg.errors import BadInput, NotAllowed, NotFound
 from mreg.registry.references import as_reference, find_version, naming_version
 from mreg.registry.registry import Reference
@@ -163,6 +164,7 @@ def acting_as(
     *,
     scope: ModelScope = EVERYTHING,
     client: Token | None = None,
+    hide: Callable[[str], str] | None = None,
 ) -> Session:
     """Return the session for another actor, with another receiver of notices and another log of hooks.
 
@@ -170,6 +172,8 @@ def acting_as(
         hook_log: Receives the hooks that the session runs (default: a new log).
         scope: The models that exist for the actor; a session that is limited already keeps its own scope.
         client: The token of the server's client that acts (default: that of the session).
+        hide: Returns a text without places of the server. Notices and the output of hooks are shown like this, and
+            artifacts have no URL (default: that of the session).
 
     Raises:
         BadInput: The name of the actor is invalid, or a limited session would get another scope.
@@ -179,15 +183,22 @@ def acting_as(
         if scope.limited and scope != session.scope:
             raise BadInput(f"the registry is limited to the models {session.scope} already")
         scope = session.scope
+    catalog, hide = session.catalog.within(scope), hide or session.hide
     return replace(
         session,
-        catalog=session.catalog.within(scope),
+        catalog=catalog if hide is None else catalog.without_places(),
         actor=lambda: actor,
-        notice=notice,
+        notice=notice if hide is None else partial(_tell_hidden, notice, hide),
         hook_log=hook_log or HookLog(),
         audience=None,
         client=client or session.client,
         served=True,
+        hide=hide,
         # A limited session sees its own deployments only.
         enqueued=set() if scope.limited else session.enqueued,
     )
+
+
+def _tell_hidden(notice: Callable[[str], None], hide: Callable[[str], str], text: str) -> None:
+    hidden = hide(text)
+    notice(Caution(hidden) if isinstance(text, Caution) else hidden)

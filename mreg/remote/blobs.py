@@ -66,7 +66,10 @@ HASHING_SECONDS = 600.0
 """Timeout of a server that has received a piece, and hashes or stores the blob."""
 
 ATTEMPTS = 5
-"""Number of failed requests in a row, without a byte in between, after which a transfer gives up."""
+"""Number of failed requests in a row, without a byte in between, after which a transfer gives up.
+
+Also the number of times that a server loses bytes of an upload.
+"""
 
 PAUSE_SECONDS = 0.25
 """Pause after the first failed request; it doubles with each."""
@@ -324,7 +327,7 @@ class _Pieces:
             step: Sends a piece from an offset; returns how many bytes have arrived, and whether the blob is stored.
             is_stored: Returns whether the blob is stored, if all bytes have arrived or none: an answer can be lost.
         """
-        offset, failures, done = self.start, 0, False
+        offset, failures, losses, done = self.start, 0, 0, False
         while not done:
             try:
                 arrived, done = step(offset)
@@ -340,7 +343,8 @@ class _Pieces:
                     failures = 0
             else:
                 failures = 0 if done or arrived > offset else failures + 1
-            if failures == ATTEMPTS:
+            losses += arrived < offset
+            if ATTEMPTS in (failures, losses):
                 raise unexpected_answer(200, self._blobs.url, "it does not accept the bytes that are sent")
             self._blobs.sent_bytes += arrived - offset
             advance(arrived - offset)

@@ -76,7 +76,7 @@ class DirectUpload(ContinuedUpload):
         advance: Callable[[int], None],
         verified: Callable[[int], None],
     ) -> bool:
-        arrived, sent, failures = self.start, 0, 0
+        arrived, sent, failures, losses = self.start, 0, 0, 0
         while self._state.parts:
             if not self._direct.usable and not sent:
                 upload = self._instead()
@@ -87,7 +87,7 @@ class DirectUpload(ContinuedUpload):
             if error is not None and not sent and (failures or not _is_refused(error)):
                 self._direct.give_up(error)
                 continue
-            if failures == ATTEMPTS:
+            if ATTEMPTS in (failures, losses):
                 raise error or self._invalid("the parts that were sent have not arrived")
             if error is not None:
                 time.sleep(BACKOFF_SECONDS * 2.0**failures)
@@ -96,6 +96,7 @@ class DirectUpload(ContinuedUpload):
                     return False
             before, self._state = self._state.arrived_bytes, self._ask()
             failures = 0 if self._state.arrived_bytes > before else failures + 1
+            losses += self._state.arrived_bytes < before
             self._kept(self._state.arrived_bytes - arrived)
             advance(self._state.arrived_bytes - arrived)
             arrived = self._state.arrived_bytes

@@ -10,10 +10,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mreg.server.places import sees_places
 from mreg.server.problems import accepts_envelope
 
 KEPT = ("/models", "/models/{model}", "/models/{model}/production", "/models/{model}/versions/{version}", "/search")
-"""GET routes whose results depend only on the catalog, the request and the scope of the caller."""
+"""GET routes whose results depend only on the catalog, the request, and what the caller may see."""
 
 BYTES = 32 << 20
 """Maximum size of all kept answers in bytes."""
@@ -100,7 +101,8 @@ def kept(handle: Handler) -> Handler:
             return await handle(request)
         scope = request.scope
         own = accepts_envelope(request)
-        key = scope["root_path"], scope["path"], scope["query_string"], own, scope["mreg.caller"].scope
+        caller = scope["mreg.caller"].scope, sees_places(scope)
+        key = scope["root_path"], scope["path"], scope["query_string"], own, caller
         found = answers.find(key)
         if found is not None:
             return found

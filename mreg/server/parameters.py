@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, cast
 from urllib.parse import unquote, urlencode
 
@@ -71,13 +72,15 @@ def registry_of(request: Request, notice: Callable[[str], None] | None = None) -
     registry: LocalRegistry = request.app.state.registry
     caller: Caller = request.scope["mreg.caller"]
     said = collected(request)
-    tell = notice or said.notices.append
     places: Places = request.app.state.places
-
-    def tell_client(text: str) -> None:
-        tell(text if sees_places(request.scope) else places.hide(text, failed=True))
-
-    return registry.acting_as(caller.name, tell_client, said.log, scope=caller.scope, client=caller.token)
+    return registry.acting_as(
+        caller.name,
+        notice or said.notices.append,
+        said.log,
+        scope=caller.scope,
+        client=caller.token,
+        hide=None if sees_places(request.scope) else partial(places.hide, failed=True),
+    )
 
 
 async def _registry(request: Request) -> LocalRegistry:

@@ -28,7 +28,7 @@ class Deployment(TypedDict):
     ]
     attempts: Annotated[int, "number of times it was started"]
     outcome: Annotated[int | None, "exit status or HTTP status, or null"]
-    output: Annotated[str, "end of the output"]
+    output: Annotated[str, "end of the output; only admins for all models see the paths of a server in it"]
     created_at: Annotated[str, "time of the change"]
     started_at: Annotated[str | None, "time of the last start, or null"]
     ended_at: Annotated[str | None, "time of the end, or null"]

@@ -54,7 +54,7 @@ class Artifact(TypedDict):
     artifact_id: Annotated[int, "number in the catalog; 0 for a token that is limited to some models"]
     kind: Annotated[Literal["file", "folder"], "`file` or `folder`"]
     name: Annotated[str, "name of the file or folder"]
-    path: Annotated[str, "URL"]
+    path: Annotated[str, "URL; empty for clients of a server other than admins for all models"]
     size_bytes: Annotated[int, "size of the file, or of all files of the folder"]
     checksum: Annotated[str, "SHA-256 of the file, or of the manifest of the folder"]
     file_count: Annotated[int, "number of files"]

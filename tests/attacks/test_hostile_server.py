@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import pytest
 import mreg
 from mreg.registry import remote_session
 from mreg.registry.local import LocalRegistry
-from mreg.remote import blobs, connection
+from mreg.remote import blobs, connection, direct_upload
+from mreg.wire.protocol import DIRECT_BYTES
 from tests.server.conftest import Served, in_process  # noqa: F401
 
 MEDIA = "application/vnd.mreg+json"
+DIGEST = f"sha256:{'0' * 64}"
 
 
 class Quiet(ThreadingHTTPServer):
@@ -36,11 +39,13 @@ class Liar:
     Attributes:
         envelope: The answer to every request that is not for a blob.
         blob: Writes the answer to a request for a blob or several.
+        offsets: Where each request of an upload ends, again and again.
     """
 
     def __init__(self, envelope: dict[str, Any]) -> None:
         self.envelope = envelope
         self.blob: Callable[[BaseHTTPRequestHandler], None] = lambda handler: send(handler, b"")
+        self.offsets = cycle([0])
         liar = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -50,18 +55,29 @@ class Liar:
                 self.do_PATCH()
 
             def do_POST(self) -> None:
-                """Say that every blob must be sent."""
+                """Say that every blob must be sent, directly if it is large, and that some of its bytes arrived."""
                 sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                needed = [{"digest": blob["digest"], "method": "server"} for blob in sent["blobs"]]
-                send(self, json.dumps({**liar.envelope, "result": needed}).encode(), MEDIA)
+                result: Any
+                if "blobs" in sent:
+                    result = [
+                        {"digest": blob["digest"], "direct": blob["size"] >= DIRECT_BYTES} for blob in sent["blobs"]
+                    ]
+                else:
+                    part = {"number": 1, "start": 0, "size_bytes": 1, "url": f"{liar.url}/part"}
+                    result = {"digest": DIGEST, "arrived_bytes": next(liar.offsets), "parts": [part]}
+                send(self, json.dumps({**liar.envelope, "result": result}).encode(), MEDIA)
+
+            def do_PUT(self) -> None:
+                """Take the bytes of a direct upload."""
+                self.rfile.read(int(self.headers["Content-Length"]))
+                send(self, b"")
 
             def do_PATCH(self) -> None:
-                """Take the bytes, and say that none arrived."""
+                """Take the bytes, and say that others arrived."""
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 self.send_response(200)
-                for name in ("Upload-Offset", "Content-Length"):
-                    self.send_header(name, "0")
-                self.send_header("Mreg-Api", "1")
+                for name, value in {"Upload-Offset": next(liar.offsets), "Content-Length": 0, "Mreg-Api": 1}.items():
+                    self.send_header(name, str(value))
                 self.end_headers()
 
             def do_GET(self) -> None:
@@ -224,12 +240,24 @@ def test_a_manifest_with_a_path_elsewhere_is_refused(liar: Liar, registry: Local
         assert "\x1b" not in error.message
 
 
+@pytest.mark.parametrize("offsets", [[0], [0, 1]])
+@pytest.mark.parametrize(
+    ("size", "why"),
+    [
+        (DIRECT_BYTES - 1, "it does not accept the bytes that are sent"),
+        (DIRECT_BYTES, "the parts that were sent have not arrived"),
+    ],
+)
 @pytest.mark.parametrize("liar", ["file"], indirect=True)
-def test_a_push_to_a_server_that_keeps_no_byte_ends(liar: Liar) -> None:
-    Path("large.bin").write_bytes(b"l" * (5 << 20))
+def test_a_push_to_a_server_that_keeps_no_byte_ends(
+    liar: Liar, monkeypatch: pytest.MonkeyPatch, size: int, why: str, offsets: list[int]
+) -> None:
+    monkeypatch.setattr(direct_upload, "BACKOFF_SECONDS", 0.01)
+    liar.offsets = cycle(offsets)
+    Path("large.bin").write_bytes(b"l" * size)
     with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
         remote.push("large.bin", name="m")
-    assert "it does not accept the bytes that are sent" in raised.value.message
+    assert why in raised.value.message
 
 
 @pytest.mark.parametrize("liar", ["file"], indirect=True)

@@ -13,6 +13,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -257,6 +258,55 @@ def test_only_an_admin_for_all_models_learns_the_place_of_the_store(
     assert f"the artifact store {place}: " in answers[0]["detail"]
     assert answers[1]["detail"] == answers[0]["detail"].replace(f" {place}", "")
     assert answers[1]["hint"] == SEE_LOG
+
+
+READER = new_token("reader", "reader")
+SUCCESSES = (
+    "/models/m",
+    "/models/m/production",
+    "/models/m/versions/1",
+    "/models/m/versions/1/why",
+    "/models/m/versions/1/lineage",
+    "/models/m/compare?version_a=1&version_b=1",
+    "/models/m/deployments",
+    "/models/m/history",
+    "/search",
+    "/ui",
+    "/ui/models/m",
+    "/ui/models/m/versions/1",
+)
+
+
+def test_results_have_places_only_for_an_admin_for_all_models(in_process: InProcess) -> None:
+    """Kept answers, the output of hooks and the results in envelopes, too."""
+    hook = f"{{name: h, stage: Production, command: [sh, -c, 'echo wrote {Path.home()}/x; exit 3']}}"
+    Path("config.yaml").write_text(f"default: here\nprofiles: {{here: {{hooks: [{hook}]}}}}\n")
+    Path("file").write_text("file")
+    with mreg.open_registry(config="config.yaml") as opened:
+        assert isinstance(opened, LocalRegistry)
+        opened.push("file", name="m", stage="production")
+        made = (ADMIN, READER, *CLIENTS.values())
+        server = in_process(ServerSettings(tokens=tuple(one.token for one in made)), opened)
+        with_places: dict[str, set[str]] = {one.token.name: set() for one in made}
+        for one, accept in product(made, ("*/*", MEDIA_TYPE)):
+            server.secret = one.secret
+            for path in SUCCESSES:
+                answer = server.get(path, headers={"Accept": accept})
+                assert answer.status_code == 200
+                if str(Path.home()) in answer.text:
+                    with_places[one.token.name].add(path)
+            if one is not READER:
+                answer = server.post("/models/m/versions/1/deploy", headers={"Accept": accept})
+                if str(Path.home()) in answer.text:
+                    with_places[one.token.name].add("deploy")
+        versions = {"/models/m", "/models/m/production", "/models/m/versions/1", "/search", "/ui/models/m/versions/1"}
+        seen = with_places.pop("root")
+        assert seen >= {*versions, "/models/m/deployments", "deploy"}
+        assert set().union(*with_places.values()) == set()
+        server.secret = READER.secret
+        production = server.get("/models/m/production").json()
+        assert (production["artifact_path"], production["artifact"]["path"]) == ("", "")
+        assert "wrote the home folder" in server.get("/models/m/deployments").json()[0]["output"]
 
 
 PLACES = Places(Profile(name="p", catalog="/srv/models/catalog.db", artifacts="/srv/models/artifacts"))

@@ -237,6 +237,43 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(served: Serving
         assert (done.code, "hunter2" in done.err) == (2, False), done
 
 
+SECRET = f"mreg_{'aB3_-' * 8}xyZ"
+IN_A_URL = (
+    "error: {}the URL of the server is or contains a token\n"
+    "  mreg login https://HOST asks for the token, or reads it from standard input\n"
+)
+
+
+@pytest.mark.parametrize("given", [SECRET, SECRET[:20], f"https://{SECRET}", f"https://models.example/{SECRET}"])
+def test_a_token_in_place_of_a_url_is_not_repeated(command: Mreg, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    for words in (["login", given], ["logout", given], ["profile", "add", "team", "--server", given]):
+        assert command(*words) == Done(2, "", IN_A_URL.format(""))
+    monkeypatch.setenv("MREG_SERVER", given)
+    assert command("list") == Done(2, "", IN_A_URL.format("MREG_SERVER: "))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["token", "revoke", SECRET],
+        ["show", SECRET],
+        ["list", "--profile", SECRET],
+        ["profile", "use", SECRET],
+        ["whoami", SECRET],
+        [SECRET],
+    ],
+)
+def test_an_error_does_not_repeat_a_token(command: Mreg, words: list[str]) -> None:
+    for more in ((), ("--json",)):
+        done = command(*words, *more)
+        assert done.code in (2, 4)
+        assert SECRET[5:].lower() not in f"{done.out}{done.err}".lower()
+
+
+def test_a_host_that_begins_like_a_token_is_a_url() -> None:
+    assert str(Address.parse("http://mreg_server")) == "http://mreg_server"
+
+
 class Answers(BaseHTTPRequestHandler):
     """A server that is not mreg's: it records what it gets, and answers as its path says."""
 
@@ -576,8 +613,9 @@ def test_a_catalog_behind_a_server_is_not_copied(
         "direct access to the catalog\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
-        "  or copy each model in a bundle: "
-        f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}\n",
+        "  or copy each model in a bundle:\n"
+        f"  mreg export MODEL -o model.mreg --profile {source}\n"
+        f"  mreg import model.mreg --profile {target}\n",
     )
     monkeypatch.setenv("MREG_SERVER", "https://models.example")
     done = command("catalog", "copy", "--from-profile", "local", "--to-profile", "local")
@@ -605,8 +643,7 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
     assert needs.err.endswith(f"\n  or {ways[named_by]}\n")
     assert ("which MREG_SERVER names" in needs.err) == (named_by == "variable")
     imports = command("import", "hf:org/net")
-    (line,) = [line for line in imports.err.splitlines() if "a bundle: " in line]
-    first, second, third = line.partition("a bundle: ")[2].split(" && ")
+    first, second, third = (line.strip() for line in imports.err.partition("a bundle:\n")[2].splitlines())
     assert (first.endswith(" mreg import hf:org/net"), third) == (True, "mreg import model.mreg")
     assert second.endswith(" mreg export org/net -o model.mreg")
     before = [words.partition("mreg ")[0] for words in (first, second)]
@@ -614,6 +651,29 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "org/net"), done
     assert Path("copy.db").exists()
+
+
+@pytest.mark.parametrize("text", ["", "default: other\nprofiles:\n    other: {user: ada}  # mine\n"])
+def test_a_refused_new_profile_names_the_option_and_no_line(command: Mreg, text: str) -> None:
+    file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
+    if text:
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    refused = {
+        ("--server", "http://models.example", "--model", "churn"): (
+            "error: --server: http://models.example has no TLS: the token and all data would be sent unencrypted\n"
+        ),
+        ("--artifacts", "/x", "--catalog", "${NOWHERE}/c.db"): (
+            "error: --catalog: the environment variable NOWHERE is not set\n"
+        ),
+        ("--cache", "${NOWHERE}", "--user", "ada"): "error: --cache: the environment variable NOWHERE is not set\n",
+    }
+    for words, message in refused.items():
+        done = command("profile", "add", "ins", *words)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(message)
+        assert str(file) not in done.err
+    assert (file.read_text() if text else file.exists()) == (text or False)
 
 
 def test_a_profile_with_a_server_is_added_shown_and_checked(

@@ -152,7 +152,7 @@ def test_a_team_works_over_http_on_a_database_server_and_s3(team: Team, start: S
         assert (moved.status_code, moved.json()["stage"]) == (200, stage)
     production = server.ask("GET", "/models/classifier/production", team.reader).json()
     assert production["version"] == 1
-    assert production["artifact_path"].startswith(place.url)
+    assert production["artifact_path"] == ""  # a reader does not see places of the server
     given = server.ask("GET", "/models/classifier/versions/production/artifact", team.reader)
     assert given.content == content
     assert given.headers["X-Checksum-Sha256"] == hashlib.sha256(content).hexdigest()
