@@ -81,9 +81,9 @@ def report(error: BaseException, invocation: Invocation) -> int:
 
 def _left(error: BaseException) -> str:
     """Return what an interrupted command left; empty if an operation of a server says it in a note."""
-    from mreg.artifacts.partial import RESUME
+    from mreg.registry.remote_operations import STOPS
 
-    said = any(note != RESUME for note in getattr(error, "__notes__", ()))
+    said = any(note.startswith(STOPS) for note in getattr(error, "__notes__", ()))
     return "" if said else "; nothing was left half done"
 
 
