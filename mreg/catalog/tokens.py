@@ -198,7 +198,7 @@ def unknown_token(
         expires = token.expires if at is not None and not token.is_expired(at) else None
         create = create_command(name, token.role, token.models, expires="" if expires is None else time_text(expires))
         return NotFound(
-            f"token {quoted(name)} is revoked already, since {time_text(token.revoked_at)}",
+            f"token {quoted(name)} was revoked already, at {time_text(token.revoked_at)}",
             hint=f"create another one with its name: {create}",
             kind="token",
         )

@@ -132,7 +132,7 @@ SETTINGS = (
     ("MREG_AWS_PROFILE", "Profile of the AWS configuration with the credentials (default: the AWS credential chain)."),
     ("MREG_ADDRESSING_STYLE", "Style of bucket addresses: auto, path or virtual (default: path with MREG_ENDPOINT_URL, "
      "else auto)."),
-    ("MREG_CACHE", "Pull cache for a bucket: a size such as 20GB, or a folder (default: no cache)."),
+    ("MREG_CACHE", "Pull cache for a bucket or server: a size such as 20GB, or a folder (default: no cache)."),
     ("MREG_MODEL", "Default model: of a reference without a model, and of a push without --name (default: none; a push "
      "infers the model from the path)."),
     ("MREG_EXISTING_ONLY", "1, true or yes: a push does not register a new model (default: no)."),

@@ -27,9 +27,9 @@ def trust(
     """Trust the project file of a folder.
 
     A project file can come with a repository that you cloned. It can always name a store in its own folder, or the
-    store of one of your profiles. Any other store is used only after mreg trust, and only while the file names the same
-    profile, catalog and artifacts. Trust also enables your hooks for the store, and allows an mreg.yaml that another
-    user owns or can write to. In CI, use --trust-project or MREG_TRUST_PROJECT=1.
+    store of one of your profiles. Any other store or server is used only after mreg trust, and only while the file
+    names the same profile, server, catalog and artifacts. Trust also enables your hooks for the store, and allows an
+    mreg.yaml that another user owns or can write to. In CI, use --trust-project or MREG_TRUST_PROJECT=1.
 
     Examples:
       mreg trust

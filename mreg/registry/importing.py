@@ -88,9 +88,11 @@ def import_bundle(
             lambda writer, _: incoming.add(writer),
         )
     for version in imported.versions:
-        what = "already exists as" if version.already_there else "was imported as"
-        if version.already_there or str(version.source) != str(version.reference):
-            session.notice(f"{version.source} {what} {version.reference}")
+        same, what = str(version.source) == str(version.reference), "was imported"
+        if version.already_there:
+            what = "already exists"
+        if version.already_there or not same:
+            session.notice(f"{version.source} {what}" + ("" if same else f" as {version.reference}"))
     for text in incoming.dropped:
         session.notice(text)
     left_out = [f"{alias} ({version.source})" for version in imported.versions for alias in version.left_out]

@@ -12,7 +12,7 @@ from mreg.domain.metadata import VersionMetadata
 from mreg.domain.model import ArtifactKind, Source
 from mreg.domain.names import ModelName
 from mreg.domain.paths import check_artifact_name
-from mreg.domain.text import quoted
+from mreg.domain.text import quoted, size_text
 from mreg.errors import BadInput
 from mreg.registry.references import as_name
 
@@ -128,7 +128,8 @@ class Outgoing:
             source, run_id = capture.result()
         transfers.notices(*capture.notes)
         if stored.kept_bytes:
-            transfers.notice(f"resumed: {stored.kept_bytes} of {stored.size_bytes} bytes had arrived before")
+            kept, size = size_text(stored.kept_bytes), size_text(stored.size_bytes)
+            transfers.notice(f"resumed: {kept} of {size} had arrived before")
         return Sent(stored=stored, format=detect(self.path), source=source, run_id=run_id)
 
 

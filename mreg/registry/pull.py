@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from mreg.domain.model import ArtifactKind, ModelVersion
 from mreg.domain.paths import check_artifact_name, is_project_file, refuse_url
-from mreg.domain.text import Caution, counted, quoted, shell_word
+from mreg.domain.text import Caution, counted, quoted, shell_word, size_text
 from mreg.errors import BadInput, Corrupt
 from mreg.registry.destinations import COPY_TO, REPOSITORIES, check_destination, protection
 from mreg.registry.references import as_reference, find_version, naming_version, resolve
@@ -99,7 +99,8 @@ def pull_version(
             protected=lambda: protection(str(target), artifact.name, f"mreg pull {version.reference}"),
         )
     if received.kept_bytes:
-        transfers.notice(f"resumed: {received.kept_bytes} of {artifact.size_bytes} bytes had arrived before")
+        kept, size = size_text(received.kept_bytes), size_text(artifact.size_bytes)
+        transfers.notice(f"resumed: {kept} of {size} had arrived before")
     repository = "" if dry_run or received.unchanged else _repository_in(file.path for file in received.files)
     if repository:
         transfers.notice(

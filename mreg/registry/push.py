@@ -95,9 +95,10 @@ def plan_push(
     note = session.catalog.read(
         lambda reader: "" if existing and _registered(reader, model) else _new_model(reader, model)
     )
-    session.notices(note and f"would register {note}")
     choice = Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links)
-    return planned(session, model, path, choice)
+    plan = planned(session, model, path, choice)
+    session.notices(note and f"would register {note}")
+    return plan
 
 
 def _registered(reader: Reader, name: ModelName) -> RegisteredModel:

@@ -179,7 +179,7 @@ def plan_push(
 
     transfers = _transfers(session, lambda: _store(_blobs(session, target)))
     target = target_model(transfers, path, name)
-    existing = existing_only(transfers, existing)
+    existing, note = existing_only(transfers, existing), ""
     try:
         _registered(session, target)
     except NotFound as error:
@@ -187,9 +187,10 @@ def plan_push(
             raise
         similar = error.details.get("similar", ())
         note = new_model_note(target, similar if isinstance(similar, list) else ())
-        transfers.notices(note and f"would register {note}")
     choice = Choice(include=tuple(include), exclude=tuple(exclude), follow_links=follow_links)
-    return planned(transfers, target, path, choice)
+    plan = planned(transfers, target, path, choice)
+    transfers.notices(note and f"would register {note}")
+    return plan
 
 
 def _registered(session: RemoteSession, name: ModelName) -> None:

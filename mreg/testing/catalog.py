@@ -228,7 +228,7 @@ class CatalogContract(abc.ABC):
         self.write(catalog, partial(create, made("2")), AT + timedelta(hours=1))
         revoked = self.write(catalog, lambda writer: TokenWriter(writer).revoke("ci"), AT + timedelta(hours=2))
         assert revoked.revoked_at == AT + timedelta(hours=2)
-        with pytest.raises(NotFound, match="token 'ci' is revoked already, since 2026-03-01T14:00"):
+        with pytest.raises(NotFound, match="token 'ci' was revoked already, at 2026-03-01T14:00"):
             self.write(catalog, lambda writer: TokenWriter(writer).revoke("ci"))
         with pytest.raises(NotFound, match="token 'ic' not found"):
             self.write(catalog, lambda writer: TokenWriter(writer).revoke("ic"))

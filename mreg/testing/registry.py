@@ -819,7 +819,7 @@ class RegistryContract(abc.ABC):
             registry.create_token(token)
         assert registry.revoke_token(token).revoked_at is not None
         assert token not in [one.name for one in registry.tokens()]
-        with pytest.raises(errors.NotFound, match="is revoked already"):
+        with pytest.raises(errors.NotFound, match="was revoked already"):
             registry.revoke_token(token)
         for period in ("90s", timedelta(seconds=90)):
             short = registry.create_token(f"{token}-{type(period).__name__}", expires=period).token

@@ -760,7 +760,7 @@ def test_revoking_the_own_token_must_be_confirmed(
     assert command("token", "revoke", "other").code == 0
     again = command("token", "revoke", "other")
     assert again.code == 4
-    assert again.err.startswith("error: token 'other' is revoked already, since ")
+    assert again.err.startswith("error: token 'other' was revoked already, at ")
     assert again.err.endswith("\n  create another one with its name: mreg token create other --role admin\n")
     command("token", "create", "ci", "--role", "writer", "--models", "a,b-*")
     command("token", "revoke", "ci")

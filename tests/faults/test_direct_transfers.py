@@ -16,6 +16,7 @@ import requests
 
 import mreg
 from mreg.artifacts.partial import RESUME
+from mreg.domain.text import size_text
 from mreg.registry.remote import RemoteRegistry
 from mreg.remote import blobs, connection, direct, direct_upload
 from mreg.remote.connection import Connection
@@ -427,7 +428,7 @@ def test_a_direct_push_that_broke_off_is_resumed_by_the_next(client: Client) -> 
     client.store.requests = []
     client.notes.clear()
     version = push(client)
-    assert client.notes[0] == f"resumed: {2 * (8 << 20)} of {48 << 20} bytes had arrived before"
+    assert client.notes[0] == f"resumed: {size_text(2 * (8 << 20))} of {size_text(48 << 20)} had arrived before"
     assert len(client.signed()) == 4
     check_pushed(client, version, content)
 
@@ -464,7 +465,7 @@ def test_a_server_that_is_killed_before_it_moves_the_bytes_moves_them_later(
     client.store.requests = []
     client.notes.clear()
     version = push(client)
-    assert client.notes[0] == f"resumed: {SIZE} of {SIZE} bytes had arrived before"
+    assert client.notes[0] == f"resumed: {size_text(SIZE)} of {size_text(SIZE)} had arrived before"
     assert client.signed() == []
     assert left(place, content) == []
     check_pushed(client, version, content)

@@ -14,6 +14,7 @@ import pytest
 
 import mreg
 from mreg.artifacts import download
+from mreg.domain.text import size_text
 from mreg.stores import retry
 from tests.conftest import FULL, SEED, Done, Mreg, local_registry
 from tests.faults.test_kill import check, killed
@@ -90,7 +91,7 @@ def test_an_upload_that_is_cut_for_good_leaves_no_version_and_is_resumed(
         proxy.heal()
         registry.push("big.bin", name="m")
         assert proxy.up < SIZE - arrived + 100_000
-        kept = [f"resumed: {arrived} of {SIZE} bytes had arrived before"] if arrived else []
+        kept = [f"resumed: {size_text(arrived)} of {size_text(SIZE)} had arrived before"] if arrived else []
         assert without_waiting(said) == kept
         check(registry)
 
@@ -130,7 +131,9 @@ def test_a_download_that_is_cut_for_good_leaves_nothing_in_sight_and_is_resumed(
         registry.pull("m@1", tmp_path / "out")
         assert (tmp_path / "out").read_bytes() == data
         assert proxy.down < SIZE - kept + 100_000
-        assert without_waiting(said) == ([f"resumed: {kept} of {SIZE} bytes had arrived before"] if kept else [])
+        assert without_waiting(said) == (
+            [f"resumed: {size_text(kept)} of {size_text(SIZE)} had arrived before"] if kept else []
+        )
         assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -367,8 +370,8 @@ def test_a_client_that_is_killed_leaves_everything_consistent_and_the_next_try_s
                 assert len(found) >= reported
                 proxy.heal()
                 done = complete("push", "big.bin", "-n", "m")
-                if resumed := re.search(r"resumed: (\d+) of", done.err):
-                    kept = int(resumed[1])
+                if resumed := re.search(r"resumed: ([\d.]+) ([kM])B of", done.err):
+                    kept = float(resumed[1]) * {"k": 1e3, "M": 1e6}[resumed[2]]
                     assert proxy.up < SIZE - kept + 200_000
                 reported = len(check(registry))
             else:

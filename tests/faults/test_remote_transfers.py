@@ -12,6 +12,7 @@ import requests
 
 import mreg
 from mreg.artifacts.source import SAMPLE_BYTES, fingerprint, sample_starts
+from mreg.domain.text import size_text
 from mreg.registry.remote import RemoteRegistry
 from mreg.remote import blobs
 from mreg.remote.connection import Connection
@@ -93,7 +94,7 @@ def test_an_interrupted_push_is_resumed_by_the_next(open_client: OpenClient, lin
     registry.push("model.bin", name=name)
     assert line.up - before < SIZE * 2 // 3
     (note,) = notes
-    assert note.startswith("resumed: ") and note.endswith(f" of {SIZE} bytes had arrived before")
+    assert note.startswith("resumed: ") and note.endswith(f" of {size_text(SIZE)} had arrived before")
 
 
 def test_an_interrupted_push_is_resumed_from_a_copy_of_the_file(

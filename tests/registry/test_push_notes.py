@@ -56,6 +56,12 @@ SAID: dict[str, tuple[Callable[[mreg.Registry], Any], list[str]]] = {
 }  # fmt: skip
 
 
+def test_a_plan_of_a_missing_file_says_only_that(registry: mreg.Registry, told: list[str]) -> None:
+    with pytest.raises(mreg.NotFound):
+        registry.plan_push("nofile", name="chrun")
+    assert told == []
+
+
 @pytest.mark.parametrize("what", SAID)
 def test_a_push_says_what_its_caller_might_not_expect(registry: mreg.Registry, told: list[str], what: str) -> None:
     work, expected = SAID[what]

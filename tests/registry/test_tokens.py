@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import sqlite3
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -88,6 +89,14 @@ BAD = {
     "d": "invalid expiry 'd'", "1e3d": "invalid expiry", "3w": "invalid expiry", "1_0d": "invalid expiry", "\u0669d": "invalid expiry", "soon": "invalid expiry",
     "90": "invalid expiry '90'", "2999-13-01": "invalid expiry", "3500-01-01": "the year 3500 is out of range", "9999-12-31T23:59-23:00": "invalid expiry",
 }  # fmt: skip
+
+
+def test_a_table_of_tokens_says_never_and_expired(command: Mreg, registry: LocalRegistry) -> None:
+    made = command("token", "create", "ci", "--role", "reader", "--format", "table").out
+    assert re.search(r"^expires +never *$", made, re.MULTILINE)
+    registry.create_token("old", expires=timedelta(seconds=0.2))
+    time.sleep(0.3)
+    assert re.search(r"UTC \(expired\)", command("token", "list", "--format", "table").out)
 
 
 @pytest.mark.parametrize("expires", BAD)
@@ -200,7 +209,7 @@ def test_a_time_without_a_zone_is_local_time(command: Mreg) -> None:
 MISTAKES = [
     (["token", "revoke", "gon"], 4, "token 'gon' not found", "mreg token list"),
     (["token", "revoke", "deployy"], 4, "token 'deployy' not found", "did you mean deploy?"),
-    (["token", "revoke", "gone"], 4, "token 'gone' is revoked already, since ", "mreg token create gone"),
+    (["token", "revoke", "gone"], 4, "token 'gone' was revoked already, at ", "mreg token create gone"),
     (["token", "create", "ci"], 7, "token 'ci' already exists", "mreg token revoke ci"),
     (["token", "create", "a b"], 2, "invalid token name 'a b'", "use a word"),
     *(
@@ -440,12 +449,12 @@ def test_a_client_sees_and_revokes_tokens_within_its_own_only(registry: LocalReg
     assert caught.value.hint == "did you mean deploy?"
     assert limited.revoke_token("deploy").revoked_at is not None
     assert [token.name for token in registry.tokens()] == ["outside", "whole"]
-    with pytest.raises(NotFound, match="token 'deploy' is revoked already, since "):
+    with pytest.raises(NotFound, match="token 'deploy' was revoked already, at "):
         limited.revoke_token("deploy")
     registry.revoke_token("outside")
     with pytest.raises(NotFound, match="token 'outside' not found"):  # nor that it is revoked
         limited.revoke_token("outside")
-    with pytest.raises(NotFound, match="token 'outside' is revoked already, since "):
+    with pytest.raises(NotFound, match="token 'outside' was revoked already, at "):
         registry.revoke_token("outside")
 
 
@@ -471,7 +480,7 @@ def test_a_revocation_names_the_tokens_that_the_client_created(registry: LocalRe
     assert registry.revoke_token("lead", with_created=True).name == "lead"
     assert told[2:] == ["revoked 1 token that lead created: lead/b/d"]
     assert [token.name for token in registry.tokens()] == ["lead/old"]
-    with pytest.raises(NotFound, match="token 'lead' is revoked already"):
+    with pytest.raises(NotFound, match="token 'lead' was revoked already"):
         registry.revoke_token("lead", with_created=True)
     registry.verify_audit()
 

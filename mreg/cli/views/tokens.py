@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mreg.cli.table import Items, Rendering, Table, Toned
+from mreg.cli.table import Cell, Items, Rendering, Table, Toned
 from mreg.cli.views import View
 from mreg.results.tokens import EVERY_MODEL, NewToken, TokenInfo
+
+
+def _shown(facts: tuple[tuple[str, Cell], ...]) -> tuple[tuple[str, Cell], ...]:
+    return tuple((name, "never" if name == "expires" and value is None else value) for name, value in facts)
 
 
 def _new_token(made: NewToken) -> Rendering:
@@ -21,7 +25,7 @@ def _new_token(made: NewToken) -> Rendering:
     )
     where = "" if made.stored else "; add the line to the file of mreg serve --token-file"
     return Rendering(
-        tables=(Table(columns=("field", "value"), rows=facts, facts=True),),
+        tables=(Table(columns=("field", "value"), rows=_shown(facts), facts=True),),
         flat=Table(columns=tuple(name for name, _ in facts), rows=(tuple(value for _, value in facts),)),
         summary=f"save the secret now: it is not shown again{where}",
     )
@@ -34,7 +38,7 @@ def _tokens(tokens: Sequence[TokenInfo]) -> Rendering:
             token.name,
             str(token.role),
             Items(token.models or (EVERY_MODEL,)),
-            Toned(token.expires, "bad", " (expired)") if token.expired else token.expires,
+            Toned(token.expires, "bad", "(expired)") if token.expired else token.expires,
             token.last_used_at,
             token.created_at,
             token.created_by,
@@ -64,7 +68,7 @@ def _token(token: TokenInfo) -> Rendering:
         ("revoked", token.revoked_at),
     )
     return Rendering(
-        tables=(Table(columns=("field", "value"), rows=facts, facts=True),),
+        tables=(Table(columns=("field", "value"), rows=_shown(facts), facts=True),),
         flat=Table(columns=tuple(name for name, _ in facts), rows=(tuple(value for _, value in facts),)),
     )
 
