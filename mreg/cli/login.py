@@ -204,7 +204,10 @@ def _identify(run: Invocation, address: Address, token: Password) -> Identity:
             return registry.whoami()
         except MregError as error:
             if error.details.get("status") == 401:
-                error.hint = "check that the token is complete, belongs to this server, and was not revoked"
+                _, _, new_token = error.hint.partition("\n")
+                error.hint = (
+                    new_token or "check that the token is complete, belongs to this server, and was not revoked"
+                )
             raise
 
 

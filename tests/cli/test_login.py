@@ -163,6 +163,23 @@ def test_where_the_token_comes_from_is_told(
     )
 
 
+def test_a_token_that_was_revoked_is_replaced_by_an_administrator(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mreg.open_registry(server=served.url, token=served.secrets["ada"]) as registry:
+        secret = registry.create_token("job", role="writer").secret
+        user_file(f"default: team\nprofiles:\n  team: {{server: '{served.url}'}}\n")
+        assert typed(secret, "login").code == 0
+        registry.revoke_token("job")
+    message = f"error: {served.url} did not accept the request: the token 'job' was revoked\n"
+    new_token = "  for a new token, ask an administrator of the server: mreg token create job --role ROLE\n"
+    assert command("list") == Done(8, "", f"{message}  mreg login {served.url}\n{new_token}")
+    assert typed(secret, "login") == Done(8, "", f"{message}{new_token}")
+    monkeypatch.setenv("MREG_TOKEN", secret)
+    replace = "  replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN\n"
+    assert command("list") == Done(8, "", f"{message}{replace}{new_token}")
+
+
 BAD_INPUT = [
     ("", "the input has no token"),
     (" \n", "the input has no token"),
