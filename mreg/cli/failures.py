@@ -56,10 +56,10 @@ def report(error: BaseException, invocation: Invocation) -> int:
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # ends the terminal's line with ^C
-        _say("interrupted; nothing was left half done", _notes(error), "interrupted", invocation)
+        _say(f"interrupted{_left(error)}", _notes(error), "interrupted", invocation)
         return INTERRUPTED
     if isinstance(error, Terminated):
-        _say("terminated; nothing was left half done", _notes(error), "terminated", invocation)
+        _say(f"terminated{_left(error)}", _notes(error), "terminated", invocation)
         return TERMINATED
     if invocation.debug:
         import traceback
@@ -78,6 +78,14 @@ def report(error: BaseException, invocation: Invocation) -> int:
         _say(message, hint, "usage", invocation)
         return 2
     return _unknown(error, invocation)
+
+
+def _left(error: BaseException) -> str:
+    """Return what an interrupted command left; empty if an operation of a server says it in a note."""
+    from mreg.registry.remote_operations import STOPS
+
+    said = any(note.startswith(STOPS) for note in getattr(error, "__notes__", ()))
+    return "" if said else "; nothing was left half done"
 
 
 def _notes(error: BaseException) -> str:

@@ -598,20 +598,22 @@ def test_python_opens_a_server(served: Serving, monkeypatch: pytest.MonkeyPatch)
 
 
 NEXT_TO_CATALOG = [
-    (["serve"], "mreg serve"),
-    (["restore", "b.db", "--yes"], "mreg restore"),
-    (["restore", "b.db"], "mreg restore"),
+    (["serve"], "serve the registry", "mreg serve"),
+    (["restore", "b.db", "--yes"], "restore a backup", "mreg restore b.db"),
+    (["restore", "b.db"], "restore a backup", "mreg restore b.db"),
+    (["upgrade"], "upgrade the catalog", "mreg upgrade"),
 ]
 
 
-@pytest.mark.parametrize(("words", "name"), NEXT_TO_CATALOG, ids=lambda value: str(value))
-def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str], name: str) -> None:
+@pytest.mark.parametrize(("words", "action", "there"), NEXT_TO_CATALOG, ids=lambda value: str(value))
+def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str], action: str, there: str) -> None:
     user_file("default: team\nprofiles:\n  team: {server: 'https://models.example'}\n")
     done = command(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        f"error: {name} needs direct access to the catalog, but the profile team names the server https://models.example\n"
-        "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
+        f"error: cannot {action} through https://models.example, which the profile team names: the command needs direct "
+        f"access to the catalog\n  on the machine of the server, run: {there}\n"
+        "  or name a profile with a catalog: --profile NAME\n"
     )
 
 
@@ -624,8 +626,8 @@ def test_a_catalog_behind_a_server_is_not_copied(
     assert (done.code, done.out, done.err) == (
         2,
         "",
-        "error: mreg catalog copy needs direct access to the catalog, but the profile team names the server "
-        "https://models.example\n"
+        "error: cannot copy a catalog through https://models.example, which the profile team names: the command needs "
+        "direct access to the catalog\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
         "  or copy each model in a bundle:\n"
@@ -634,7 +636,7 @@ def test_a_catalog_behind_a_server_is_not_copied(
     )
     monkeypatch.setenv("MREG_SERVER", "https://models.example")
     done = command("catalog", "copy", "--from-profile", "local", "--to-profile", "local")
-    assert done.err.endswith("or run it without the variable: unset MREG_SERVER\n")
+    assert done.err.endswith("\n  or unset MREG_SERVER, and name a profile with a catalog: --profile NAME\n")
 
 
 @pytest.mark.parametrize("named_by", ["variable", "project", "profile"])
@@ -651,11 +653,12 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
         user_file(f"default: local\nprofiles:\n  local: {{server: '{url}'}}\n")
     needs = command("restore", "b.db", "--yes")
     ways = {
-        "variable": "run it without the variable: unset MREG_SERVER",
+        "variable": "unset MREG_SERVER, and name a profile with a catalog: --profile NAME",
         "project": "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE",
         "profile": "name a profile with a catalog: --profile NAME",
     }
-    assert needs.err.endswith(f"\n  use it where the server runs, or {ways[named_by]}\n")
+    assert needs.err.endswith(f"\n  or {ways[named_by]}\n")
+    assert ("which MREG_SERVER names" in needs.err) == (named_by == "variable")
     imports = command("import", "hf:org/net")
     first, second, third = (line.strip() for line in imports.err.partition("a bundle:\n")[2].splitlines())
     assert (first.endswith(" mreg import hf:org/net"), third) == (True, "mreg import model.mreg")
