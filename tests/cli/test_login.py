@@ -818,7 +818,7 @@ def test_a_profile_shows_what_names_the_registry(command: Mreg, monkeypatch: pyt
     rows = command("profile", "show").out.splitlines()
     assert rows[1] == "name\tlocal\tdefault; its registry is overridden by MREG_SERVER"
     assert command("profile", "list").err == "MREG_SERVER names the registry: https://models.example is used\n"
-    assert "but MREG_SERVER names the server https://models.example\n" in command("restore", "x").err
+    assert "through https://models.example, which MREG_SERVER names: " in command("restore", "x").err
     monkeypatch.delenv("MREG_SERVER")
     assert command("profile", "show").out.splitlines()[1] == "name\tlocal\tdefault"
     monkeypatch.setenv("MREG_CATALOG", "catalog.db")
