@@ -105,11 +105,11 @@ class Reader:
 
     def near_names(self, name: str) -> tuple[str, ...]:
         """Return similar model names, among some hundred alphabetical neighbours and the last changed models."""
-        from mreg.domain.text import nearest
+        from mreg.domain.text import nearest_names
 
         around = self._scoped("models.names_around", name=name, row_limit=200)
         recent = self._scoped("models.by_update", row_limit=200)
-        return nearest(name, set(map(read_name, (*around, *recent))))
+        return nearest_names(name, set(map(read_name, (*around, *recent))))
 
     def metric_names(self, prefix: str = "", limit: int = 200) -> tuple[str, ...]:
         """Return the names of metrics of any version that begin with a prefix, sorted."""

@@ -169,7 +169,7 @@ class TokenWriter(Tokens):
         """
         token = self.named(name)
         if token is None or token.revoked_at is not None:
-            raise unknown_token(name, token, [one.name for one in self.usable()])
+            raise unknown_token(name, [one.name for one in self.usable()], token, at=self._writer.at)
         self._connection.run("tokens.revoke", name=name, at=self._writer.time)
         self._writer.record("token.revoked", None, {"token": name, "role": str(token.role)})
         found = self.named(name)
@@ -182,22 +182,27 @@ class TokenWriter(Tokens):
             self._connection.run("tokens.use", digest=digest.value, at=time_text(at), before=before)
 
 
-def unknown_token(name: str, token: TokenInfo | None, others: Iterable[str]) -> NotFound:
+def unknown_token(
+    name: str, others: Iterable[str], token: TokenInfo | None = None, *, at: datetime | None = None
+) -> NotFound:
     """Return the error for a name that no token has.
 
     Args:
-        token: The revoked token that had the name last, if any.
         others: Names of tokens, for a hint.
+        token: The revoked token that had the name last, if any.
+        at: The current time: the hint repeats an expiry after it.
     """
-    from mreg.domain.text import nearest
+    from mreg.domain.text import nearest_names
 
     if token is not None and token.revoked_at is not None:
+        expires = token.expires if at is not None and not token.is_expired(at) else None
+        create = create_command(name, token.role, token.models, expires="" if expires is None else time_text(expires))
         return NotFound(
             f"token {quoted(name)} is revoked already, since {time_text(token.revoked_at)}",
-            hint=f"create another one with its name: {create_command(name, token.role, token.models)}",
+            hint=f"create another one with its name: {create}",
             kind="token",
         )
-    near = nearest(name, set(others), 1)
+    near = nearest_names(name, set(others), 1)
     hint = f"did you mean {near[0]}?" if near else "mreg token list"
     return NotFound(f"token {quoted(name)} not found", hint=hint, kind="token")
 

@@ -9,6 +9,7 @@ import typer
 from mreg.cli.completion import complete_profile
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
+from mreg.domain.text import shell_word
 
 
 def backup(
@@ -46,7 +47,8 @@ def restore(
       mreg restore catalog-2026-03-01.db --yes
     """
     run = invocation_of(ctx)
-    registry = run.local_registry()
+    registry = run.local_registry("restore a backup", f"mreg restore {shell_word(file)}")
+    registry.check_backup(file)
     run.output.confirm(f"replace the catalog {registry.profile.catalog} by {file}?", yes=yes)
     done = registry.restore(file, with_tokens=with_tokens)
     if done.set_aside:

@@ -14,10 +14,12 @@ import typer
 from mreg import errors, streams
 from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
+from mreg.domain.password import without_secrets
 from mreg.domain.text import COMMAND, printable, quoted, shell_word
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
+    from mreg.results.profiles import Profile
 
 UNCHANGED = 9
 """Exit code of ``pull --if-changed`` without a change, and of ``wait`` after its timeout."""
@@ -54,10 +56,10 @@ def report(error: BaseException, invocation: Invocation) -> int:
         return error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
         streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # ends the terminal's line with ^C
-        _say("interrupted; nothing was left half done", _notes(error), "interrupted", invocation)
+        _say(f"interrupted{_left(error)}", _notes(error), "interrupted", invocation)
         return INTERRUPTED
     if isinstance(error, Terminated):
-        _say("terminated; nothing was left half done", _notes(error), "terminated", invocation)
+        _say(f"terminated{_left(error)}", _notes(error), "terminated", invocation)
         return TERMINATED
     if invocation.debug:
         import traceback
@@ -78,6 +80,14 @@ def report(error: BaseException, invocation: Invocation) -> int:
     return _unknown(error, invocation)
 
 
+def _left(error: BaseException) -> str:
+    """Return what an interrupted command left; empty if an operation of a server says it in a note."""
+    from mreg.registry.remote_operations import STOPS
+
+    said = any(note.startswith(STOPS) for note in getattr(error, "__notes__", ()))
+    return "" if said else "; nothing was left half done"
+
+
 def _notes(error: BaseException) -> str:
     return "\n".join(getattr(error, "__notes__", ()))
 
@@ -89,6 +99,12 @@ def _token_hint(error: errors.MregError, invocation: Invocation) -> str:
         return ""
     if not error.hint.startswith("mreg login "):  # the command knows better, or a proxy refused the request
         return ""
+    login, *rest = error.hint.splitlines()
+    return "\n".join((_way_to_replace(profile, login), *rest))
+
+
+def _way_to_replace(profile: Profile, login: str) -> str:
+    """Return how to use another token; that is the login, unless the token of the profile has another source."""
     if profile.token:
         return "replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN"
     if profile.token_command is not None:
@@ -96,7 +112,7 @@ def _token_hint(error: errors.MregError, invocation: Invocation) -> str:
         return f"check the token that the token_command prints ({profile.token_command.place}): {command}"
     from mreg.profile.credentials import source_of_token
 
-    return error.hint if source_of_token(profile) else f"{error.hint}\nor set the token: export MREG_TOKEN=..."
+    return login if source_of_token(profile) else f"{login}\nor set the token: export MREG_TOKEN=..."
 
 
 def _variable_of(error: errors.MregError, invocation: Invocation) -> str:
@@ -155,12 +171,13 @@ def _unencodable(error: UnicodeEncodeError) -> tuple[str, str]:
 
 
 def _say(message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None) -> None:
-    message, hint = printable(message), printable(hint, keep_newlines=True)
+    # A token that was pasted in place of another argument is not repeated.
+    message, hint = without_secrets(printable(message)), without_secrets(printable(hint, keep_newlines=True))
     if invocation.as_json or invocation.output_format == "json":
         import json
 
         document = {"code": code, "message": message, "hint": hint, **({"details": details} if details else {})}
-        streams.try_to_say_json(json.dumps(document, default=str))
+        streams.try_to_say_json(without_secrets(json.dumps(document, default=str)))
         return
     # If standard error is closed or full, the exit code still reports the error.
     start = "" if code == Cancelled.code else "error: "

@@ -105,8 +105,11 @@ class Invocation:
             self._noted_servers = True
             self.output.steps(f"the registry of this machine has no models; {words}", commands)
 
-    def local_registry(self) -> LocalRegistry:
+    def local_registry(self, action: str, command: str) -> LocalRegistry:
         """Return the registry of the chosen profile, for a command that needs direct access to the catalog.
+
+        Args:
+            action: The operation, for the message if the profile names a server; ``command`` does it there.
 
         Raises:
             BadInput: The profile names a server.
@@ -117,7 +120,7 @@ class Invocation:
         if not isinstance(registry, LocalRegistry):
             from mreg.registry.remote_refusals import needs_catalog
 
-            raise needs_catalog(self.command_path, registry.profile)
+            raise needs_catalog(action, registry.profile, command)
         return registry
 
     @property

@@ -128,17 +128,13 @@ def _tell_next_steps(run: Invocation, address: Address) -> None:
         return
     url = str(address)
     run.output.steps(
-        f"commands still use {profile.server or _registry_of(profile)} here; to use this server in this shell:",
+        f"commands still use {profile.server or profile.described} here; to use this server in this shell:",
         for_this_shell(url, os.environ),
     )
     by_name = profile.origins["name"]
     if not (profile.overridden_by or by_name.startswith("MREG_") or f"{PROJECT_FILE}, line" in by_name):
         file = read_profiles(config_file(run.config, os.environ), required=False)
         run.output.steps("or by default:", by_default(url, file, os.environ))
-
-
-def _registry_of(profile: Profile) -> str:
-    return f"the catalog of {profile.overridden_by}" if profile.overridden_by else f"the profile {profile.name}"
 
 
 def _server(run: Invocation, command: str) -> Address:
@@ -204,7 +200,10 @@ def _identify(run: Invocation, address: Address, token: Password) -> Identity:
             return registry.whoami()
         except MregError as error:
             if error.details.get("status") == 401:
-                error.hint = "check that the token is complete, belongs to this server, and was not revoked"
+                _, _, new_token = error.hint.partition("\n")
+                error.hint = (
+                    new_token or "check that the token is complete, belongs to this server, and was not revoked"
+                )
             raise
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import gc
 import os
-from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mreg import streams
 from mreg.cli.arguments import count, size_in_bytes, whole_number
 from mreg.cli.invocation import Invocation, invocation_of
 from mreg.cli.signals import Terminated
 from mreg.cli.start import USUAL_COLLECTION
 from mreg.errors import BadInput, Unavailable
+
+if TYPE_CHECKING:
+    from mreg.server.settings import ServerSettings
 
 HostNames = Annotated[
     list[str] | None,
@@ -102,7 +105,7 @@ def serve(
     The web page is at /ui. Clients need tokens: create them with mreg token create. The name of the token is the user
     in the audit trail. Before the first token, the server listens only on loopback addresses, and all users of this
     machine have full access. A token file is read again when it changes. The access log goes to standard error.
-    SIGTERM stops the server after it has finished the open requests, with exit code 0.
+    Ctrl-C or SIGTERM stops the server after it has finished the open requests, with exit code 0.
 
     Examples:
       mreg serve
@@ -134,7 +137,7 @@ def serve(
     tokens = parse_tokens(text, "MREG_SERVER_TOKENS") if text is not None else ()
     if text is not None and not tokens:
         raise BadInput("MREG_SERVER_TOKENS has no tokens", hint=CREATE_LINE)
-    registry = run.local_registry()
+    registry = run.local_registry("serve the registry", "mreg serve")
     settings = ServerSettings(
         host=host,
         port=listen_port,
@@ -160,9 +163,17 @@ def serve(
     if direct:
         registry.check_presigning()
     gc.set_threshold(*USUAL_COLLECTION)
-    with suppress(Terminated):  # SIGTERM stops the server; open requests are finished
-        serve_registry(registry, settings, lambda url: _announce(run, url), run.output.warn)
+    try:
+        serve_registry(registry, settings, lambda url: _announce(run, settings, url), run.output.warn)
+    except Terminated:  # open requests are finished
+        pass
+    except KeyboardInterrupt:
+        streams.try_to_say("", end="\n" if streams.is_terminal("stderr") else "")  # ends the terminal's line with ^C
+        run.output.note("stopped")
 
 
-def _announce(run: Invocation, url: str) -> None:
-    run.output.warn(f"mreg serves the profile {run.registry.profile.name} at {url}, the page is {url}/ui")
+def _announce(run: Invocation, settings: ServerSettings, url: str) -> None:
+    run.output.warn(f"mreg serves {run.registry.profile.described} at {url}, the page is {url}/ui")
+    if settings.refuses_names:
+        allow = run.command_with("--allow-host NAME")
+        run.output.warn(f"requests with a host name other than localhost get status 421; to allow one: {allow}")

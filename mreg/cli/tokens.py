@@ -129,8 +129,11 @@ def revoke(
       mreg token revoke ada --with-created
       mreg token revoke ada --yes
     """
+    from mreg.domain.password import SECRET
     from mreg.registry.remote import RemoteRegistry
 
+    if SECRET.fullmatch(name):  # a server would log it
+        raise BadInput("expected the name of a token, got its secret", hint="list the names: mreg token list")
     run = invocation_of(ctx)
     registry = run.registry
     if not yes and isinstance(registry, RemoteRegistry) and registry.whoami().name == name:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Self
 
+from mreg.domain.password import without_secrets
 from mreg.errors import BadInput
 
 FORM = "https://HOST or https://HOST:PORT"
@@ -29,6 +30,8 @@ _NUMBER = r"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _ADDRESS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
 _LIKE_ADDRESS = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
 _LOOPBACK = re.compile(rf"localhost|127(?:\.{_NUMBER}){{3}}|::1")
+_TOKEN = re.compile(r"mreg_[A-Za-z0-9_-]*", re.IGNORECASE)
+"""A token, also a part of one, in place of a URL; a host of this form has a scheme."""
 _PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*")
 
 
@@ -54,6 +57,11 @@ class Address:
         Raises:
             BadInput: The text is not the address of a server.
         """
+        if _TOKEN.fullmatch(text) or without_secrets(text) != text:
+            raise BadInput(
+                "the URL of the server is or contains a token",
+                hint="mreg login https://HOST asks for the token, or reads it from standard input",
+            )
         scheme, mark, rest = text.partition("://")
         scheme = scheme.lower()
         if not text.isascii() or not text.isprintable() or " " in text:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Self
+
+SECRET = re.compile(r"mreg_[A-Za-z0-9_-]{43}")
+"""The form of the secret of a token."""
+
+_IN_TEXT = re.compile(SECRET.pattern, re.IGNORECASE)
+"""A secret in a text, which can have it in lower case, as the host of a URL."""
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with the secrets of tokens in it replaced by ``mreg_***``."""
+    return _IN_TEXT.sub("mreg_***", text)
 
 
 class Password:

@@ -33,7 +33,7 @@ PROGRAMS = (
 """Programs and commands of a shell that hints name."""
 
 COMMAND_IN_TEXT = (
-    rf"(?:(?<=: )|(?<=; )|(?<= or ))(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
+    rf"(?:(?<=: )|(?<=; )|(?<= or ))(?:env -u [A-Z_]+ )?(?:[A-Z_]+=\S* )?(?:{PROGRAMS}) "
     r"(?:'[^']*'|\"[^\"]*\"|(?!; |, or |, and )[^'\"])+"
 )
 """Pattern of a command in a note: it follows a colon, a semicolon or 'or'."""
@@ -133,6 +133,24 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     begun = sorted(name for name in folded if len(start) > 1 and name.startswith(start))
     close = get_close_matches(start, list(folded), n=count, cutoff=0.6)
     return tuple(folded[name] for name in list(dict.fromkeys([*begun, *close]))[:count])
+
+
+def nearest_names(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
+    """Return at most ``count`` known names, which can contain slashes, that are similar to a name.
+
+    Names with the same prefix are compared by the part after the last slash, and come first. Of names with another
+    prefix, both the whole name and its last part must be similar, unless the name is the beginning of the other one.
+    """
+    prefix, slash, last = name[:200].rpartition("/")
+    prefix += slash
+    beside, others = {}, []
+    for other in known:
+        folder, mark, end = other.rpartition("/")
+        if f"{folder}{mark}" == prefix:
+            beside[end] = other
+        elif other.startswith(name) or nearest(last, [end]):
+            others.append(other)
+    return (*(beside[end] for end in nearest(last, beside, count)), *nearest(name, others, count))[:count]
 
 
 def check_key(kind: str, key: str) -> str:

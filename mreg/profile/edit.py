@@ -46,8 +46,10 @@ def add_profile(
         if "${" not in value:
             location(key, value, None, is_written=lambda start, end: start < end)
     file = editable_file(config, os.environ)
+    first = 0
 
     def change(text: str) -> str:
+        nonlocal first
         profiles = read_profiles(file, required=False).profiles
         if name in profiles:
             raise AlreadyExists(f"profile {quoted(name)} already exists", hint=f"edit {file}")
@@ -65,11 +67,18 @@ def add_profile(
             lines = [line for line in lines if not line.startswith("profiles:")]
             head = len(lines)
             lines.append("profiles:")
+        first = head + 3
         return "\n".join([*lines[: head + 1], *block, *lines[head + 1 :]]) + "\n"
 
     def check_both(partial: str) -> None:
-        _check(partial)
-        check(partial)
+        try:
+            _check(partial)
+            check(partial)
+        except BadProfile as error:  # nothing is written, so the user finds no line
+            message = error.message
+            for line, key in enumerate(values, first):
+                message = message.replace(f"{partial}, line {line}: ", f"--{key.replace('_', '-')}: ")
+            raise BadProfile(message, hint=error.hint) from error
 
     rewrite(file, change, check=check_both)
     return file

@@ -54,7 +54,6 @@ def backup(session: Session, file: str | os.PathLike[str], *, force: bool = Fals
 def restore(session: Session, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
     """See `mreg.Registry.restore`."""
     session.scope.check_unlimited("restore a backup")
-    refuse_url(os.fspath(file), "download it, and name the file")
     with _opened_backup(session, file) as source:
         damage = source.catalog.examine().damage
         if damage:
@@ -258,27 +257,48 @@ def _session_on(session: Session, path: str) -> Session:
     )
 
 
+def check_backup(file: str | os.PathLike[str]) -> str:
+    """Return the real path of a backup.
+
+    Raises:
+        NotFound: The file does not exist.
+        BadInput: It is a URL, or not a regular file.
+        Unavailable: It cannot be examined.
+    """
+    refuse_url(os.fspath(file), "download it, and name the file")
+    with _reading(file):
+        real = os.path.realpath(file)
+        if not stat.S_ISREG(os.stat(real).st_mode):
+            raise BadInput(
+                f"cannot restore {quoted(os.fspath(file), 200)}: not a regular file",
+                hint="use a file that mreg backup wrote",
+            )
+        return real
+
+
+@contextlib.contextmanager
+def _reading(file: str | os.PathLike[str]) -> Iterator[None]:
+    """Name a backup in the errors of the operating system."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFound(f"file not found: {quoted(os.fspath(file), 200)}", kind="file") from None
+    except OSError as error:
+        raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error
+
+
 @contextlib.contextmanager
 def _opened_backup(session: Session, file: str | os.PathLike[str]) -> Iterator[Session]:
     """Open a temporary copy of a backup, so that a backup with an older schema is not upgraded itself."""
     with tempfile.TemporaryDirectory(prefix="mreg-restore-") as folder:
         path = os.path.join(folder, "catalog.db")
-        try:
-            real = os.path.realpath(file)
-            if not stat.S_ISREG(os.stat(real).st_mode):
-                raise BadInput(
-                    f"cannot restore {quoted(os.fspath(file), 200)}: not a regular file",
-                    hint="use a file that mreg backup wrote",
-                )
+        with _reading(file):
+            real = check_backup(file)
             check_journals(real)
             shutil.copyfile(real, path)
             for log in (JOURNAL, LOG):
                 with contextlib.suppress(FileNotFoundError):
                     shutil.copyfile(f"{real}{log}", f"{path}{log}")
-        except FileNotFoundError:
-            raise NotFound(f"file not found: {quoted(os.fspath(file), 200)}", kind="file") from None
-        except OSError as error:
-            raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error
         source = _session_on(session, path)
         try:
             with path_in_errors(path, os.fspath(file)):

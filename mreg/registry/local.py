@@ -165,6 +165,12 @@ class LocalRegistry(Registry):
 
         return copy_catalog(self._session, other._session, with_artifacts=with_artifacts, progress=progress)
 
+    def check_backup(self, file: Place) -> None:
+        """Check that a backup exists; see `mreg.registry.backup.check_backup`."""
+        from mreg.registry.backup import check_backup
+
+        check_backup(file)
+
     def check_places(self) -> None:
         """Check the folders of catalog and artifacts; see `mreg.registry.check.check_places`."""
         from mreg.registry.check import check_places

@@ -126,12 +126,12 @@ def open_local(
     *,
     notice: Callable[[str], None] | None = None,
     hook_log: HookLog | None = None,
-    what: str = "the operation",
+    action: str = "open the catalog",
 ) -> LocalRegistry:
     """Open the registry of a loaded profile that names a catalog.
 
     Args:
-        what: The operation, for the message if the profile names a server.
+        action: The operation, for the message if the profile names a server.
 
     Raises:
         BadInput: The profile names a server.
@@ -139,7 +139,7 @@ def open_local(
     if profile.server:
         from mreg.registry.remote_refusals import needs_catalog
 
-        raise needs_catalog(what, profile)
+        raise needs_catalog(action, profile)
     from mreg.catalog.catalog import Catalog
 
     tell = notice or (lambda _text: None)

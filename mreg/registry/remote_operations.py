@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 UNCHANGED = "nothing was changed"
 REPEAT = "repeat the command"
+STOPS = "the server stops the operation, too"
 
 ATTEMPTS = 5
 """Number of times in succession that a download is continued without a byte arriving."""
@@ -65,7 +66,7 @@ def run(
         )
     except BaseException as error:
         if not isinstance(error, Exception):  # Ctrl-C or SIGTERM
-            error.add_note(f"the server stops the operation, too; {left}\n{hint}")
+            error.add_note(f"{STOPS}; {left}\n{hint}")
         raise
     session.take(outcome.envelope)
     return outcome

@@ -25,12 +25,12 @@ DIRECT_ACCESS = "the command needs direct access to the catalog"
 def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens: bool = False) -> CatalogCopy:
     """See `mreg.Registry.restore`; always raises `BadInput`."""
     tokens = " --with-tokens" if with_tokens else ""
-    _refuse(session, "restore a backup", f"mreg restore {shell_word(os.fspath(file))}{tokens}")
+    raise _needs_catalog(session, "restore a backup", f"mreg restore {shell_word(os.fspath(file))}{tokens}")
 
 
 def upgrade(session: RemoteSession, *, dry_run: bool = False) -> Upgrade:
     """See `mreg.Registry.upgrade`; always raises `BadInput`."""
-    _refuse(session, "upgrade the catalog", "mreg upgrade")
+    raise _needs_catalog(session, "upgrade the catalog", "mreg upgrade")
 
 
 def import_mlflow(
@@ -65,39 +65,39 @@ def cannot_copy(profile: Profile, source: str, target: str) -> BadInput:
     Args:
         profile: The profile with the server.
     """
-    error = needs_catalog("mreg catalog copy", profile)
+    error = needs_catalog("copy a catalog", profile)
     if profile.origins.get("server") != SERVER_VARIABLE:
         copy = f"mreg catalog copy --from-profile {source} --to-profile {target}"
-        bundle = f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}"
+        bundle = f"mreg export MODEL -o model.mreg --profile {source}\nmreg import model.mreg --profile {target}"
         error.hint = f"on the machine of the server, with profiles that have a catalog, run: {copy}\n"
-        error.hint += f"or copy each model in a bundle: {bundle}"
+        error.hint += f"or copy each model in a bundle:\n{bundle}"
     return error
 
 
-def needs_catalog(what: str, profile: Profile) -> BadInput:
+def needs_catalog(action: str, profile: Profile, command: str = "", *, address: str = "") -> BadInput:
     """Return the error for an operation that a profile with a server cannot do.
 
     Args:
-        what: The operation, in words that begin a message: ``mreg restore``.
+        action: The operation: ``restore a backup``.
+        command: The command that does it where the server runs.
+        address: Address of the server (default: the profile's).
     """
     origin = profile.origins.get("server", "")
     way = "name a profile with a catalog: --profile NAME"
-    if origin == SERVER_VARIABLE:  # overrides every profile
-        way = f"run it without the variable: unset {SERVER_VARIABLE}"
+    if origin == SERVER_VARIABLE:  # overrides every profile, and without it the default profile can have a server, too
+        way = f"unset {SERVER_VARIABLE}, and {way}"
     elif PROJECT_FILE in origin:
         way = "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE"
+    server = address or profile.server
+    named = f", which {profile.chooser} names" if profile.server and origin != "argument" else ""
+    there = f"on the machine of the server, run: {command}" if command else "use it where the server runs"
     return BadInput(
-        f"{what} needs direct access to the catalog, but {profile.chooser} names the server {profile.server}",
-        hint=f"use it where the server runs, or {way}",
-        server=profile.server,
+        f"cannot {action} through {server}{named}: {DIRECT_ACCESS}", hint=f"{there}\nor {way}", server=server
     )
 
 
-def _refuse(session: RemoteSession, action: str, command: str) -> NoReturn:
-    raise BadInput(
-        f"cannot {action} through {session.connection.address}: {DIRECT_ACCESS}",
-        hint=f"on the machine of the server, run: {command}",
-    )
+def _needs_catalog(session: RemoteSession, action: str, command: str) -> BadInput:
+    return needs_catalog(action, session.profile, command, address=str(session.connection.address))
 
 
 def _refuse_import(session: RemoteSession, origin: str, source: str, model: str) -> NoReturn:
@@ -108,6 +108,6 @@ def _refuse_import(session: RemoteSession, origin: str, source: str, model: str)
     raise BadInput(
         f"cannot import from {origin} through {session.connection.address}: {DIRECT_ACCESS}",
         hint=f"on the machine of the server, run: mreg import {word}\n"
-        f"or import it into a local catalog, and send a bundle: {local} import {word} && "
-        f"{local} export {model} -o model.mreg && mreg import model.mreg",
+        "or import it into a local catalog, and send a bundle:\n"
+        f"{local} import {word}\n{local} export {model} -o model.mreg\nmreg import model.mreg",
     )

@@ -13,6 +13,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from mreg.catalog.tokens import Tokens, TokenWriter, unknown_token
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
 
 PREFIX = "mreg_"
 """Prefix of every token, so that a leaked token is recognized."""
-
-SECRET = re.compile(r"mreg_[A-Za-z0-9_-]{43}")
-"""The form of every token; other texts are not looked up."""
 
 LIMITED_CLIENT_TOKENS = 1_000
 """Maximum number of tokens, not revoked, that a client that is limited to some models and its own tokens can create."""
@@ -95,7 +93,7 @@ def create_token(
         )
     given = (models,) if isinstance(models, str) else models
     made = new_token(name, role, given, expires, now=session.now())
-    token = _limited(session, made.token)
+    token = _limited(session, made.token, _expiry_text(expires))
 
     def work(writer: Writer) -> None:
         there = TokenWriter(writer)
@@ -144,7 +142,7 @@ def revoke_token(session: Session, name: str, *, with_created: bool = False) -> 
         _check_client(session, there)
         token = there.named(name)
         if token is None or not _manages(session, token):
-            raise unknown_token(name, None, [one.name for one in _managed(session, there)])
+            raise unknown_token(name, [one.name for one in _managed(session, there)])
         own = session.client.name if session.client is not None else ""
         created = tuple(
             one for one in there.created_with(name, session.now()) if _manages(session, one) and one.name != own
@@ -175,11 +173,14 @@ def _managed(session: Session, tokens: Tokens) -> tuple[TokenInfo, ...]:
     return tuple(replace(token, expired=token.is_expired(now)) for token in found)
 
 
-def _limited(session: Session, token: Token) -> Token:
+def _limited(session: Session, token: Token, expires: str) -> Token:
     """Return the token that the client of this session may create: it permits no more, and expires no later.
 
     A client that is limited to some models creates tokens below its own name, so that it cannot act under the name of
     anybody else: of an approver in a policy, of another token, or of a user without a token.
+
+    Args:
+        expires: The expiry as it was given, for hints.
 
     Raises:
         OutsideScope: It would permit more models than the client's own token, or has another name.
@@ -187,17 +188,18 @@ def _limited(session: Session, token: Token) -> Token:
     """
     own, scope = session.client, _scope(session)
     owner = own.name if own is not None else session.actor()
+    name = token.name if is_below(owner, token.name) else f"{owner}/{token.name}"
     if not covers(scope, token.scope):
         raise OutsideScope(
             f"cannot create a token for the models {quoted(patterns_text(token.models))}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}",
-            hint=f"limit it too: {create_command(_name_below(owner, token.name), token.role, scope.patterns)}",
+            hint=f"limit it too: {create_command(name, token.role, scope.patterns, expires=expires)}",
         )
     if scope.limited and not is_below(owner, token.name):
         raise OutsideScope(
             f"cannot create the token {quoted(token.name)}: your own token is limited to "
             f"{quoted(patterns_text(scope.patterns))}, so the names of tokens that you create begin with {owner}/",
-            hint=create_command(_name_below(owner, token.name), token.role, token.models),
+            hint=create_command(name, token.role, token.models, expires=expires),
         )
     if own is None or own.expires is None:
         return token
@@ -209,10 +211,6 @@ def _limited(session: Session, token: Token) -> Token:
             hint=create_command(token.name, token.role, token.models, expires=time_text(own.expires)),
         )
     return token
-
-
-def _name_below(owner: str, name: str) -> str:
-    return name if is_below(owner, name) else f"{owner}/{name}"
 
 
 def _manages(session: Session, token: TokenInfo) -> bool:
@@ -265,6 +263,13 @@ def _expiry(expires: Expiry, now: datetime) -> datetime | None:
     if at <= now:
         raise BadInput(f"invalid expiry {quoted(shown)}: it is in the past", hint=EXPIRY_HINT)
     return check_year(at)
+
+
+def _expiry_text(expires: Expiry) -> str:
+    """Return an expiry as an option takes it; empty for none."""
+    if isinstance(expires, timedelta):
+        return f"{ceil(expires.total_seconds())}s"
+    return time_text(expires) if isinstance(expires, datetime) else expires or ""
 
 
 def _instant(expires: datetime | timedelta | str, now: datetime) -> datetime:

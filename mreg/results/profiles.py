@@ -116,6 +116,11 @@ class Profile(Result):
         return self.overridden_by or f"the profile {self.name}"
 
     @property
+    def described(self) -> str:
+        """The registry, for messages: ``the profile team`` or ``the catalog of MREG_CATALOG``."""
+        return f"the catalog of {self.overridden_by}" if self.overridden_by else f"the profile {self.name}"
+
+    @property
     def base(self) -> str:
         """The folder of the project file if it names the store: folders below it are created as needed."""
         return self._project("catalog") or self._project("artifacts")

@@ -22,9 +22,10 @@ from anyio import CapacityLimiter
 from anyio.to_thread import run_sync
 
 from mreg.domain.digest import Digest
+from mreg.domain.password import SECRET
 from mreg.domain.text import printable, quoted
 from mreg.errors import MregError
-from mreg.registry.tokens import SECRET, digest_of
+from mreg.registry.tokens import digest_of
 from mreg.results.tokens import USE_INTERVAL, Token, TokenInfo
 from mreg.server.tokens import find_token
 

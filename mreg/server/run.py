@@ -61,7 +61,6 @@ def serve(
     _import_modules()
     limits = compute_limits(_open_files(), settings.connections, settings.connections_per_address)
     listening = _listen(settings, limits.backlog)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     takes_direct = settings.direct and not settings.read_only
     with listening, upkeep(registry, notice) if takes_direct else contextlib.nullcontext():
         remove_leftovers()
@@ -79,7 +78,7 @@ def serve(
             backlog=limits.backlog,
             timeout_graceful_shutdown=settings.grace_seconds,
         )
-        ready(f"http://{host}:{listening.getsockname()[1]}{settings.root_path or ''}")
+        ready(f"http://{settings.client_host}:{listening.getsockname()[1]}{settings.root_path or ''}")
         try:
             _Server(config, limits, app.state.operations).run(sockets=[listening])
         finally:

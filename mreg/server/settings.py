@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from dataclasses import dataclass
 
 from mreg.domain.text import quoted
@@ -99,6 +100,19 @@ class ServerSettings:
         """Whether tokens are configured, so that requests need one whatever the catalog has."""
         return bool(self.tokens) or self.token_file is not None
 
+    @property
+    def client_host(self) -> str:
+        """The host in the URL for clients: a name that they can use if the server listens on all addresses."""
+        address = _address(self.host)
+        if address is None or not address.is_unspecified:
+            return f"[{self.host}]" if ":" in self.host else self.host
+        return self.hosts[0] if self.hosts else _own_address(address)
+
+    @property
+    def refuses_names(self) -> bool:
+        """Whether clients of other machines cannot use a host name, but only an IP address."""
+        return not self.hosts and not is_loopback(self.host)
+
     def current_tokens(self) -> tuple[Token, ...]:
         """Return the tokens that are valid for a new request.
 
@@ -128,6 +142,18 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         return ipaddress.ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
     except ValueError:
         return None
+
+
+def _own_address(unspecified: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    """Return the address of this machine towards other networks; the loopback address if there is no network."""
+    is_6 = unspecified.version == 6
+    with socket.socket(socket.AF_INET6 if is_6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("2001:db8::1" if is_6 else "192.0.2.1", 9))  # sends nothing
+            found = str(probe.getsockname()[0])
+        except OSError:
+            found = "::1" if is_6 else "127.0.0.1"
+    return f"[{found}]" if is_6 else found
 
 
 def is_loopback(host: str) -> bool:

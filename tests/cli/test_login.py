@@ -163,6 +163,23 @@ def test_where_the_token_comes_from_is_told(
     )
 
 
+def test_a_token_that_was_revoked_is_replaced_by_an_administrator(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mreg.open_registry(server=served.url, token=served.secrets["ada"]) as registry:
+        secret = registry.create_token("job", role="writer").secret
+        user_file(f"default: team\nprofiles:\n  team: {{server: '{served.url}'}}\n")
+        assert typed(secret, "login").code == 0
+        registry.revoke_token("job")
+    message = f"error: {served.url} did not accept the request: the token 'job' was revoked\n"
+    new_token = "  for a new token, ask an administrator of the server: mreg token create job --role ROLE\n"
+    assert command("list") == Done(8, "", f"{message}  mreg login {served.url}\n{new_token}")
+    assert typed(secret, "login") == Done(8, "", f"{message}{new_token}")
+    monkeypatch.setenv("MREG_TOKEN", secret)
+    replace = "  replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN\n"
+    assert command("list") == Done(8, "", f"{message}{replace}{new_token}")
+
+
 BAD_INPUT = [
     ("", "the input has no token"),
     (" \n", "the input has no token"),
@@ -235,6 +252,43 @@ def test_a_token_on_the_command_line_is_refused_and_not_repeated(served: Serving
     for words in (("--token", "mreg_hunter2"), ("--token=mreg_hunter2",)):
         done = command("login", served.url, *words)
         assert (done.code, "hunter2" in done.err) == (2, False), done
+
+
+SECRET = f"mreg_{'aB3_-' * 8}xyZ"
+IN_A_URL = (
+    "error: {}the URL of the server is or contains a token\n"
+    "  mreg login https://HOST asks for the token, or reads it from standard input\n"
+)
+
+
+@pytest.mark.parametrize("given", [SECRET, SECRET[:20], f"https://{SECRET}", f"https://models.example/{SECRET}"])
+def test_a_token_in_place_of_a_url_is_not_repeated(command: Mreg, monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    for words in (["login", given], ["logout", given], ["profile", "add", "team", "--server", given]):
+        assert command(*words) == Done(2, "", IN_A_URL.format(""))
+    monkeypatch.setenv("MREG_SERVER", given)
+    assert command("list") == Done(2, "", IN_A_URL.format("MREG_SERVER: "))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["token", "revoke", SECRET],
+        ["show", SECRET],
+        ["list", "--profile", SECRET],
+        ["profile", "use", SECRET],
+        ["whoami", SECRET],
+        [SECRET],
+    ],
+)
+def test_an_error_does_not_repeat_a_token(command: Mreg, words: list[str]) -> None:
+    for more in ((), ("--json",)):
+        done = command(*words, *more)
+        assert done.code in (2, 4)
+        assert SECRET[5:].lower() not in f"{done.out}{done.err}".lower()
+
+
+def test_a_host_that_begins_like_a_token_is_a_url() -> None:
+    assert str(Address.parse("http://mreg_server")) == "http://mreg_server"
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -544,20 +598,22 @@ def test_python_opens_a_server(served: Serving, monkeypatch: pytest.MonkeyPatch)
 
 
 NEXT_TO_CATALOG = [
-    (["serve"], "mreg serve"),
-    (["restore", "b.db", "--yes"], "mreg restore"),
-    (["restore", "b.db"], "mreg restore"),
+    (["serve"], "serve the registry", "mreg serve"),
+    (["restore", "b.db", "--yes"], "restore a backup", "mreg restore b.db"),
+    (["restore", "b.db"], "restore a backup", "mreg restore b.db"),
+    (["upgrade"], "upgrade the catalog", "mreg upgrade"),
 ]
 
 
-@pytest.mark.parametrize(("words", "name"), NEXT_TO_CATALOG, ids=lambda value: str(value))
-def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str], name: str) -> None:
+@pytest.mark.parametrize(("words", "action", "there"), NEXT_TO_CATALOG, ids=lambda value: str(value))
+def test_a_command_that_needs_the_catalog_says_so(command: Mreg, words: list[str], action: str, there: str) -> None:
     user_file("default: team\nprofiles:\n  team: {server: 'https://models.example'}\n")
     done = command(*words)
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        f"error: {name} needs direct access to the catalog, but the profile team names the server https://models.example\n"
-        "  use it where the server runs, or name a profile with a catalog: --profile NAME\n"
+        f"error: cannot {action} through https://models.example, which the profile team names: the command needs direct "
+        f"access to the catalog\n  on the machine of the server, run: {there}\n"
+        "  or name a profile with a catalog: --profile NAME\n"
     )
 
 
@@ -570,16 +626,17 @@ def test_a_catalog_behind_a_server_is_not_copied(
     assert (done.code, done.out, done.err) == (
         2,
         "",
-        "error: mreg catalog copy needs direct access to the catalog, but the profile team names the server "
-        "https://models.example\n"
+        "error: cannot copy a catalog through https://models.example, which the profile team names: the command needs "
+        "direct access to the catalog\n"
         "  on the machine of the server, with profiles that have a catalog, run: "
         f"mreg catalog copy --from-profile {source} --to-profile {target}\n"
-        "  or copy each model in a bundle: "
-        f"mreg export MODEL -o model.mreg --profile {source} && mreg import model.mreg --profile {target}\n",
+        "  or copy each model in a bundle:\n"
+        f"  mreg export MODEL -o model.mreg --profile {source}\n"
+        f"  mreg import model.mreg --profile {target}\n",
     )
     monkeypatch.setenv("MREG_SERVER", "https://models.example")
     done = command("catalog", "copy", "--from-profile", "local", "--to-profile", "local")
-    assert done.err.endswith("or run it without the variable: unset MREG_SERVER\n")
+    assert done.err.endswith("\n  or unset MREG_SERVER, and name a profile with a catalog: --profile NAME\n")
 
 
 @pytest.mark.parametrize("named_by", ["variable", "project", "profile"])
@@ -596,14 +653,14 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
         user_file(f"default: local\nprofiles:\n  local: {{server: '{url}'}}\n")
     needs = command("restore", "b.db", "--yes")
     ways = {
-        "variable": "run it without the variable: unset MREG_SERVER",
+        "variable": "unset MREG_SERVER, and name a profile with a catalog: --profile NAME",
         "project": "name a catalog instead of the server of the project file: export MREG_CATALOG=PLACE",
         "profile": "name a profile with a catalog: --profile NAME",
     }
-    assert needs.err.endswith(f"\n  use it where the server runs, or {ways[named_by]}\n")
+    assert needs.err.endswith(f"\n  or {ways[named_by]}\n")
+    assert ("which MREG_SERVER names" in needs.err) == (named_by == "variable")
     imports = command("import", "hf:org/net")
-    (line,) = [line for line in imports.err.splitlines() if "a bundle: " in line]
-    first, second, third = line.partition("a bundle: ")[2].split(" && ")
+    first, second, third = (line.strip() for line in imports.err.partition("a bundle:\n")[2].splitlines())
     assert (first.endswith(" mreg import hf:org/net"), third) == (True, "mreg import model.mreg")
     assert second.endswith(" mreg export org/net -o model.mreg")
     before = [words.partition("mreg ")[0] for words in (first, second)]
@@ -611,6 +668,29 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
     done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "org/net"), done
     assert Path("copy.db").exists()
+
+
+@pytest.mark.parametrize("text", ["", "default: other\nprofiles:\n    other: {user: ada}  # mine\n"])
+def test_a_refused_new_profile_names_the_option_and_no_line(command: Mreg, text: str) -> None:
+    file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
+    if text:
+        file.parent.mkdir(parents=True)
+        file.write_text(text)
+    refused = {
+        ("--server", "http://models.example", "--model", "churn"): (
+            "error: --server: http://models.example has no TLS: the token and all data would be sent unencrypted\n"
+        ),
+        ("--artifacts", "/x", "--catalog", "${NOWHERE}/c.db"): (
+            "error: --catalog: the environment variable NOWHERE is not set\n"
+        ),
+        ("--cache", "${NOWHERE}", "--user", "ada"): "error: --cache: the environment variable NOWHERE is not set\n",
+    }
+    for words, message in refused.items():
+        done = command("profile", "add", "ins", *words)
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(message)
+        assert str(file) not in done.err
+    assert (file.read_text() if text else file.exists()) == (text or False)
 
 
 def test_a_profile_with_a_server_is_added_shown_and_checked(

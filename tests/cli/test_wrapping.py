@@ -48,6 +48,10 @@ HINTS = [
         "mreg deploy NAME@production, or mreg deploy --pending, or nothing of all this",
         ["  mreg deploy NAME@production, or mreg deploy --pending, or", "  nothing of all this"],
     ),
+    (
+        "local: env -u MREG_SERVER MREG_CATALOG=copy.db mreg import hf:org/model",
+        ["  local:", "  env -u MREG_SERVER MREG_CATALOG=copy.db mreg import \\", "    hf:org/model"],
+    ),
     ("  indented: TMPDIR=FOLDER mreg serve --port 8000 --allow-host models", ["    indented:", "    TMPDIR=FOLDER mreg serve --port 8000 --allow-host models"]),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mreg.domain.text import check_key, check_line, check_text, check_value, nearest, printable, quoted
+from mreg.domain.text import check_key, check_line, check_text, check_value, nearest, nearest_names, printable, quoted
 from mreg.errors import BadInput
 
 ANY_TEXT = st.text(st.characters(), max_size=50)
@@ -28,6 +28,24 @@ def test_escapes_are_written_out() -> None:
 
 def test_a_long_text_is_cut_in_the_middle_where_it_is_quoted() -> None:
     assert len(quoted("x" * 10_000)) < 90
+
+
+@pytest.mark.parametrize(
+    ("name", "similar"),
+    [
+        ("team-a/nature", ()),
+        ("team-a/visoin-2", ("team-a/vision-2",)),
+        ("team-a/gaint", ("team-a/giant",)),
+        ("team-a/im", ("team-a/imp",)),
+        ("team-a/churn", ("team-b/churn",)),
+        ("chrun", ("churn",)),
+        ("team-b", ("team-b/churn",)),
+        ("Team-A/giant", ("team-a/giant",)),
+    ],
+)
+def test_a_common_prefix_makes_no_names_similar(name: str, similar: tuple[str, ...]) -> None:
+    known = ["team-a/giant", "team-a/imp", "team-a/z", "team-a/vision-2", "team-b/churn", "churn"]
+    assert nearest_names(name, known) == similar
 
 
 def test_the_nearest_word_is_found_whatever_its_case() -> None:

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 import mreg
 from mreg.catalog import tokens as stored_tokens
 from mreg.catalog.tokens import TokenWriter
+from mreg.domain.password import SECRET
 from mreg.domain.scope import ModelScope
 from mreg.domain.text import quoted
 from mreg.errors import AlreadyExists, BadInput, NotAllowed, NotFound, OutsideScope
 from mreg.registry.local import LocalRegistry
-from mreg.registry.tokens import SECRET, covers, digest_of, new_token
+from mreg.registry.tokens import covers, digest_of, new_token
 from mreg.results.tokens import Role
 from mreg.server.tokens import parse_tokens
 from tests.conftest import Mreg
@@ -345,6 +346,37 @@ def test_a_limited_client_names_its_tokens_below_its_own_name(registry: LocalReg
     for name in ("own/ci", "own/ci/nightly", "own/own"):
         assert limited.create_token(name, models="team-a/*").token.name == name
     assert managing(registry).create_token("ada").token.name == "ada"  # not limited to models
+
+
+@pytest.mark.parametrize(
+    ("expires", "shown"),
+    [
+        ("1h", "1h"),
+        ("2999-01-01", "2999-01-01"),
+        (timedelta(hours=1, microseconds=1), "3601s"),
+        (datetime(2999, 1, 1, tzinfo=UTC), "2999-01-01T00:00:00.000000Z"),
+    ],
+)
+@pytest.mark.parametrize("models", [(), ("team-a/*",)])
+def test_a_hint_keeps_the_expiry_that_was_given(
+    registry: LocalRegistry, models: tuple[str, ...], expires: str | timedelta | datetime, shown: str
+) -> None:
+    with pytest.raises(OutsideScope) as caught:
+        managing(registry, ("team-a/*",)).create_token("ci9", role="writer", models=models, expires=expires)
+    assert caught.value.hint.removeprefix("limit it too: ") == (
+        f"mreg token create own/ci9 --role writer --models 'team-a/*' --expires {shown}"
+    )
+
+
+def test_the_hint_for_a_revoked_token_keeps_its_expiry(registry: LocalRegistry) -> None:
+    until = datetime(2999, 1, 1, tzinfo=UTC)
+    registry.create_token("ci", expires=until)
+    registry.revoke_token("ci")
+    with pytest.raises(NotFound) as caught:
+        registry.revoke_token("ci")
+    assert caught.value.hint == (
+        "create another one with its name: mreg token create ci --role reader --expires 2999-01-01T00:00:00.000000Z"
+    )
 
 
 SPELLINGS = ("CI", "cI", "\uff43\uff49", "c\u2170", "ci\ufe0f", "c\u034fi", "ci\u3164")

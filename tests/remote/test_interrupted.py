@@ -77,3 +77,14 @@ def test_ctrl_c_during_a_push_says_that_the_command_resumes(
     assert f"error: interrupted; nothing was left half done\n  {RESUME}\n" in capsys.readouterr().err
     assert run(["push", "large", "--name", "m"]) == 0
     assert "resumed: " in capsys.readouterr().err
+
+
+def test_an_interrupt_that_left_a_change_does_not_say_that_it_left_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    error = KeyboardInterrupt()
+    error.add_note("the server stops the operation, too; the versions of the bundle might have been imported")
+    invocation: Any = SimpleNamespace(as_json=False, output_format="")
+    assert report(error, invocation) == 130
+    assert capsys.readouterr().err == (
+        "error: interrupted\n"
+        "  the server stops the operation, too; the versions of the bundle might have been imported\n"
+    )

@@ -60,6 +60,7 @@ def test_a_command_speaks_every_format(story: Mreg, words: list[str], form: str)
         (["backup", "nowhere/b.db"], 4, "does not exist"),
         (["backup", ""], 7, "already exists"),
         (["restore", "nothing.db", "--yes"], 4, "file not found: "),
+        (["restore", "nothing.db"], 4, "file not found: "),
         (["restore", "here", "--yes"], 2, ": not a regular file"),
         (["restore", "device", "--yes"], 2, ": not a regular file"),
         (["restore", "newer.db", "--yes"], 8, "the catalog newer.db has schema"),
