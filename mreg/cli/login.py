@@ -72,7 +72,7 @@ def login(
     if not address.is_protected and not insecure:
         raise BadInput(
             f"{address} has no TLS: the token would be sent unencrypted",
-            hint=f"use {address.other_scheme()}, or in a network that you trust: mreg login {address} --insecure",
+            hint=f"use {address.other_scheme()}, or in a network that you trust: {run.command_with('--insecure')}",
         )
     _check_needs_token(run, address)
     text = _read_token(address, piped=token_stdin)

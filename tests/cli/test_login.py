@@ -230,6 +230,12 @@ def test_a_url_that_leads_to_no_server_is_refused_before_the_token_is_read(
     assert hint in done.err
 
 
+def test_the_hint_for_a_server_without_tls_keeps_the_options(command: Mreg) -> None:
+    assert command("login", "http://10.0.0.1", "--token-stdin").err.endswith(
+        ": mreg login http://10.0.0.1 --token-stdin --insecure\n"
+    )
+
+
 @pytest.mark.parametrize("path", ["models", "models/team/churn/versions/3", "docs", "openapi.json", "version"])
 def test_the_url_of_a_page_is_answered_with_that_of_the_server(
     served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch, path: str
