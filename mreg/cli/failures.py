@@ -19,6 +19,7 @@ from mreg.domain.text import COMMAND, printable, quoted, shell_word
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
+    from mreg.results.profiles import Profile
 
 UNCHANGED = 9
 """Exit code of ``pull --if-changed`` without a change, and of ``wait`` after its timeout."""
@@ -98,6 +99,12 @@ def _token_hint(error: errors.MregError, invocation: Invocation) -> str:
         return ""
     if not error.hint.startswith("mreg login "):  # the command knows better, or a proxy refused the request
         return ""
+    login, *rest = error.hint.splitlines()
+    return "\n".join((_way_to_replace(profile, login), *rest))
+
+
+def _way_to_replace(profile: Profile, login: str) -> str:
+    """Return how to use another token; that is the login, unless the token of the profile has another source."""
     if profile.token:
         return "replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN"
     if profile.token_command is not None:
@@ -105,7 +112,7 @@ def _token_hint(error: errors.MregError, invocation: Invocation) -> str:
         return f"check the token that the token_command prints ({profile.token_command.place}): {command}"
     from mreg.profile.credentials import source_of_token
 
-    return error.hint if source_of_token(profile) else f"{error.hint}\nor set the token: export MREG_TOKEN=..."
+    return login if source_of_token(profile) else f"{login}\nor set the token: export MREG_TOKEN=..."
 
 
 def _variable_of(error: errors.MregError, invocation: Invocation) -> str:

@@ -72,7 +72,7 @@ def login(
     if not address.is_protected and not insecure:
         raise BadInput(
             f"{address} has no TLS: the token would be sent unencrypted",
-            hint=f"use {address.other_scheme()}, or in a network that you trust: mreg login {address} --insecure",
+            hint=f"use {address.other_scheme()}, or in a network that you trust: {run.command_with('--insecure')}",
         )
     _check_needs_token(run, address)
     text = _read_token(address, piped=token_stdin)
@@ -200,7 +200,10 @@ def _identify(run: Invocation, address: Address, token: Password) -> Identity:
             return registry.whoami()
         except MregError as error:
             if error.details.get("status") == 401:
-                error.hint = "check that the token is complete, belongs to this server, and was not revoked"
+                _, _, new_token = error.hint.partition("\n")
+                error.hint = (
+                    new_token or "check that the token is complete, belongs to this server, and was not revoked"
+                )
             raise
 
 

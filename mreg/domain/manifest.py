@@ -182,6 +182,19 @@ _ENTRY = re.compile(
 )
 
 
+_FILE = re.compile(rb'[^/]","sha256":"([0-9a-f]{64})","size":([0-9]{1,19})\}')
+"""The end of the entry of a file; no path contains it, because its quotation marks are escaped there."""
+
+
+def sizes_in(data: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the hexadecimal digits of the digest and the size of each file in the bytes of a valid manifest.
+
+    It takes a small part of the time and memory of `Manifest.parse`.
+    """
+    for match in _FILE.finditer(data):
+        yield match[1].decode(), int(match[2])
+
+
 def _entries(data: bytes, folders: list[str]) -> Iterator[ManifestEntry]:
     """Yield the entries of a manifest without a JSON parser, which would need up to twenty times the size in memory.
 

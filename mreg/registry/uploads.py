@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mreg.artifacts.claims import Uploader
@@ -17,7 +18,7 @@ from mreg.artifacts.direct_upload import discard as discard_direct
 from mreg.artifacts.hashing import check_received
 from mreg.catalog.stored_artifacts import artifacts_of_versions
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import BYTES_LIMIT, Manifest
+from mreg.domain.manifest import BYTES_LIMIT, Manifest, sizes_in
 from mreg.domain.model import UNKNOWN_FORMAT, ArtifactKind, ModelStage, ModelVersion, Source
 from mreg.domain.paths import check_artifact_name
 from mreg.domain.text import counted, quoted
@@ -425,15 +426,14 @@ def _usable(session: Session, model: ModelName, digests: Collection[Digest]) -> 
         usable.folders.add(artifact.digest)
         if artifact.digest not in usable.sizes and (size := store.size(artifact.digest)) is not None:
             usable.sizes[artifact.digest] = size
-    wanted = {digest for digest in digests if digest not in usable.sizes}
+    wanted = {digest.value: digest for digest in digests if digest not in usable.sizes}
     for manifest in manifests:
         if not wanted:
             break
         with suppress(Corrupt, Unavailable):  # damage of an earlier version must not block a new one
-            for entry in store.manifest(manifest).entries:
-                if entry.digest in wanted:
-                    usable.sizes[entry.digest] = entry.size
-                    wanted.discard(entry.digest)
+            for digits, size in sizes_in(store.manifest_bytes(manifest)):
+                if digits in wanted:
+                    usable.sizes[wanted.pop(digits)] = size
     return usable
 
 
@@ -450,7 +450,8 @@ def usable_of_size(session: Session, model: ModelName, size: int) -> list[Digest
     found.update(dict.fromkeys(files))
     for manifest in manifests:
         with suppress(Corrupt, Unavailable):  # damage of an earlier version must not block a new one
-            found.update({entry.digest: None for entry in store.manifest(manifest).entries if entry.size == size})
+            alike = {digits: None for digits, one in sizes_in(store.manifest_bytes(manifest)) if one == size}
+            found.update(dict.fromkeys(map(Digest.sha256, islice(alike, SAME_SIZE))))
     return list(found)[:SAME_SIZE]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from mreg import errors
 from mreg.domain.address import Address
-from mreg.domain.text import printable, quoted
+from mreg.domain.text import printable, quoted, shell_word
 from mreg.remote.documents import InvalidDocument
 from mreg.wire.envelope import decode_notices
 from mreg.wire.errors import error_class, make_error, operator_hint
@@ -41,6 +42,9 @@ NOT_DONE = frozenset({"busy", "stopping"})
 
 NO_ROUTE = ("no_such_route", "method_not_allowed")
 """Codes of requests for a route that the server does not have."""
+
+_ENDED = re.compile(r"the token '(?P<name>[^'\s]+)' (?:was revoked|expired at .*)")
+"""The message for a token that can only be replaced."""
 
 TEXT_SHOWN = 200
 
@@ -94,9 +98,11 @@ def problem_error(
 
 def unknown_token(message: str, server: str) -> errors.MregError:
     """Return the error for a request without a valid token."""
-    return errors.Unavailable(
-        f"{server} did not accept the request: {message}", hint=LOGIN.format(server=server), status=401
-    )
+    hint = LOGIN.format(server=server)
+    if (ended := _ENDED.fullmatch(message)) is not None:
+        create = f"mreg token create {shell_word(ended['name'])} --role ROLE"
+        hint = f"{hint}\nfor a new token, ask an administrator of the server: {create}"
+    return errors.Unavailable(f"{server} did not accept the request: {message}", hint=hint, status=401)
 
 
 def no_server(address: Address) -> errors.MregError:

@@ -21,6 +21,7 @@ from mreg.domain.paths import is_project_file
 from mreg.errors import MregError
 from mreg.registry.local import LocalRegistry
 from mreg.server.concurrency import ConcurrencyLimit, client_of
+from mreg.server.guard import token_revoked
 from mreg.server.problems import Refused
 from mreg.server.settings import DIRECT_SECONDS
 
@@ -347,7 +348,7 @@ class FileResponse(Response):
             chunk = self._first
             while chunk:
                 if scope["mreg.revoked"]():
-                    scope["mreg.failure"] = "the token was revoked"
+                    scope["mreg.failure"] = token_revoked(scope).detail
                     return  # the client receives fewer bytes than Content-Length
                 if gone.done():
                     break

@@ -25,7 +25,7 @@ from mreg.server.settings import BODY_LIMIT, IDLE_SECONDS, MINIMUM_RATE, TARGET_
 from mreg.wire.protocol import API, API_HEADER, OLDEST_API
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, MutableMapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -307,6 +307,13 @@ def _is_navigation(headers: MutableMapping[bytes, bytes]) -> bool:
     return headers.get(b"sec-fetch-mode") == b"navigate" and headers.get(b"sec-fetch-dest") == b"document"
 
 
+def token_revoked(scope: Scope, headers: Mapping[str, str] | None = None) -> Refused:
+    """Return the refusal of a running request whose token was revoked."""
+    caller: Caller = scope["mreg.caller"]
+    message = f"the token {quoted(caller.name)} was revoked"
+    return Refused(401, "no_token", message, headers={**(headers or {}), **BEARER})
+
+
 class _Body:
     """A request body that is received with limits to its size, to pauses, and to its average rate.
 
@@ -317,6 +324,7 @@ class _Body:
         length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
         self._announced = int(length) if length.isdigit() and len(length) < 20 else 0
         self._receive = receive
+        self._scope = scope
         self._revoked = revoked
         self._limit = limit
         self._count = 0
@@ -340,7 +348,7 @@ class _Body:
         if message["type"] != "http.request":
             return message
         if await self._revoked():
-            raise Refused(401, "no_token", "the token was revoked", headers={"Connection": "close", **BEARER})
+            raise token_revoked(self._scope, {"Connection": "close"})
         self._count += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)
         if self._count > self._limit:

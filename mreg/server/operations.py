@@ -29,7 +29,7 @@ from mreg.errors import MregError
 from mreg.server.concurrency import ConcurrencyLimit, client_of
 from mreg.server.download import disconnected
 from mreg.server.envelopes import collected, envelope_of
-from mreg.server.guard import BEARER
+from mreg.server.guard import token_revoked
 from mreg.server.parameters import json_response, registry_of
 from mreg.server.problems import Refused, error_response, http_error_response, problem, unexpected_response
 from mreg.wire import encode
@@ -195,7 +195,7 @@ class Operation(Generic[T]):
                 if gone.done():
                     raise _stopped()
                 if self._request.scope["mreg.revoked"]():
-                    raise _revoked()
+                    raise token_revoked(self._request.scope)
         finally:
             gone.cancel()
 
@@ -210,7 +210,7 @@ class Operation(Generic[T]):
                 if gone.done():
                     self.stop(_stopped())
                 elif self._request.scope["mreg.revoked"]():
-                    self.stop(_revoked())
+                    self.stop(token_revoked(self._request.scope))
             await show(self._events())
             taken = True
             return working.result()
@@ -360,10 +360,6 @@ def _event(kind: str, document: Any) -> bytes:
         document = encode_notices([document])[0]
     data = printable_json(json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     return f"event: {kind}\ndata: {data}\n\n".encode()
-
-
-def _revoked() -> Refused:
-    return Refused(401, "no_token", "the token was revoked", headers=BEARER)
 
 
 def _stopping() -> Refused:

@@ -164,7 +164,7 @@ def test_a_download_ends_when_its_token_is_removed(serve: Serve, tokens: Tokens)
         while more := connection.recv(1 << 20):
             found += len(more)
         assert found < size
-    server.line(failure="the token was revoked")
+    server.line(failure="the token 'reader' was revoked")
 
 
 def test_a_token_file_that_others_may_write_to_is_refused_or_told(process: Mreg, command: Mreg, tmp_path: Path) -> None:

@@ -163,6 +163,23 @@ def test_where_the_token_comes_from_is_told(
     )
 
 
+def test_a_token_that_was_revoked_is_replaced_by_an_administrator(
+    served: Serving, typed: Typed, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with mreg.open_registry(server=served.url, token=served.secrets["ada"]) as registry:
+        secret = registry.create_token("job", role="writer").secret
+        user_file(f"default: team\nprofiles:\n  team: {{server: '{served.url}'}}\n")
+        assert typed(secret, "login").code == 0
+        registry.revoke_token("job")
+    message = f"error: {served.url} did not accept the request: the token 'job' was revoked\n"
+    new_token = "  for a new token, ask an administrator of the server: mreg token create job --role ROLE\n"
+    assert command("list") == Done(8, "", f"{message}  mreg login {served.url}\n{new_token}")
+    assert typed(secret, "login") == Done(8, "", f"{message}{new_token}")
+    monkeypatch.setenv("MREG_TOKEN", secret)
+    replace = "  replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN\n"
+    assert command("list") == Done(8, "", f"{message}{replace}{new_token}")
+
+
 BAD_INPUT = [
     ("", "the input has no token"),
     (" \n", "the input has no token"),
@@ -211,6 +228,12 @@ def test_a_url_that_leads_to_no_server_is_refused_before_the_token_is_read(
     assert (done.code, done.out) == (code, "")
     assert done.err.startswith(f"error: {message}")
     assert hint in done.err
+
+
+def test_the_hint_for_a_server_without_tls_keeps_the_options(command: Mreg) -> None:
+    assert command("login", "http://10.0.0.1", "--token-stdin").err.endswith(
+        ": mreg login http://10.0.0.1 --token-stdin --insecure\n"
+    )
 
 
 @pytest.mark.parametrize("path", ["models", "models/team/churn/versions/3", "docs", "openapi.json", "version"])
@@ -795,7 +818,7 @@ def test_a_profile_shows_what_names_the_registry(command: Mreg, monkeypatch: pyt
     rows = command("profile", "show").out.splitlines()
     assert rows[1] == "name\tlocal\tdefault; its registry is overridden by MREG_SERVER"
     assert command("profile", "list").err == "MREG_SERVER names the registry: https://models.example is used\n"
-    assert "but MREG_SERVER names the server https://models.example\n" in command("restore", "x").err
+    assert "through https://models.example, which MREG_SERVER names: " in command("restore", "x").err
     monkeypatch.delenv("MREG_SERVER")
     assert command("profile", "show").out.splitlines()[1] == "name\tlocal\tdefault"
     monkeypatch.setenv("MREG_CATALOG", "catalog.db")

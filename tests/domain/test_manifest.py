@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mreg.domain.digest import Digest
-from mreg.domain.manifest import Manifest, ManifestEntry, check_together
+from mreg.domain.manifest import Manifest, ManifestEntry, check_together, sizes_in
 from mreg.errors import BadInput, Corrupt
 
 DIGESTS = st.binary(max_size=8).map(lambda data: Digest.sha256(hashlib.sha256(data).hexdigest()))
@@ -64,6 +64,15 @@ def test_the_memory_of_parsing_is_a_small_multiple_of_the_bytes() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 4 * len(data)
+
+
+@given(manifests())
+def test_sizes_are_found_without_parsing(manifest: Manifest) -> None:
+    inner = f'","sha256":"{ZERO.value}","size":7}}'  # the end of an entry, in a path
+    odd = (ManifestEntry(f"Q{inner}", 1, ZERO), ManifestEntry(f"Q/{inner}/x", 2, ZERO), ManifestEntry('Q"', 3, ZERO))
+    manifest = Manifest((*manifest.entries, *odd), ("Q2", f"Q3{inner}"))
+    expected = [(entry.digest.value, entry.size) for entry in manifest.entries]
+    assert list(sizes_in(manifest.canonical())) == expected
 
 
 @given(manifests(), st.randoms(use_true_random=False))

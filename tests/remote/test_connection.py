@@ -208,6 +208,11 @@ ANSWERS: dict[str, tuple[bytes | Callable[[socket.socket], None], str, str]] = {
         "{url} did not accept the request: unknown token",
         "mreg login {url}",
     ),
+    "an expired token": (
+        problem("no_token", "401 Unauthorized", "the token 'a/$x' expired at 2026-01-31T12:00:00Z"),
+        "{url} did not accept the request: the token 'a/$x' expired at 2026-01-31T12:00:00Z",
+        "mreg login {url}\nfor a new token, ask an administrator of the server: mreg token create 'a/$x' --role ROLE",
+    ),
     "a role that is too low": (
         problem("role_too_low", "403 Forbidden", "ci has role reader; this needs role writer"),
         "{url} refused the request: ci has role reader; this needs role writer",

@@ -210,7 +210,9 @@ def body_of(loop: Loop, *messages: Message, revoked: bool = False) -> guard._Bod
         return waiting.pop(0)
 
     async def make() -> guard._Body:
-        return guard._Body(receive, scope_of(), 1 << 30, answering_with(revoked))
+        return guard._Body(
+            receive, {**scope_of(), "mreg.caller": guard.Caller("ci", Role.WRITER)}, 1 << 30, answering_with(revoked)
+        )
 
     body = asyncio.run(make())
     body._loop = loop  # type: ignore[assignment]
@@ -267,7 +269,7 @@ def test_a_complete_body_is_neither_timed_nor_checked_for_its_token() -> None:
 
 
 def test_a_body_is_refused_once_its_token_is_revoked() -> None:
-    with pytest.raises(Refused, match="the token was revoked") as caught:
+    with pytest.raises(Refused, match="the token 'ci' was revoked") as caught:
         asyncio.run(body_of(Loop(), part(b"x", more=True), revoked=True).receive())
     assert (caught.value.status_code, caught.value.headers) == (
         401,

@@ -383,7 +383,7 @@ def test_an_operation_ends_when_its_token_is_revoked(in_process: InProcess, toke
         lines = [line for line in tokens.file.read_text().splitlines() if not line.startswith("writer")]
         tokens.file.write_text("\n".join(lines) + "\n")
         text = until(connection, b"0\r\n\r\n").decode()
-    assert '"detail":"the token was revoked"' in text
+    assert '"detail":"the token \'writer\' was revoked"' in text
     assert isinstance(slow.outcome[0], Stopped)
 
 
