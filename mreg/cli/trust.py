@@ -56,4 +56,4 @@ def trust(
         return
     trusted = trust_folder(folder)
     run.output.result(trusted)
-    run.output.note(f"trusted as long as {trusted.file} names the same profile, catalog and artifacts")
+    run.output.note(f"trusted as long as {trusted.file} names the same profile, server, catalog and artifacts")

@@ -226,7 +226,7 @@ def init_project(folder: str, *, model: str = "", profile: str = "", local: bool
         raise linked(store)
     lines = [
         "# mreg reads this file in this folder and its subfolders. It can select a profile and a model, and set the",
-        "# catalog and the artifacts: below this folder, or in a bucket that each user trusts once with mreg trust.",
+        "# catalog and the artifacts below this folder, or a bucket or server that you trust with mreg trust.",
         "# All other settings belong in your profile file.",
         f"model: {_quoted(model)}" if model else "# model: classifier",
         f"profile: {_quoted(profile)}" if profile else "# profile: team",
