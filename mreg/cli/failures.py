@@ -171,7 +171,7 @@ def _unencodable(error: UnicodeEncodeError) -> tuple[str, str]:
 
 
 def _say(message: str, hint: str, code: str, invocation: Invocation, details: dict[str, object] | None = None) -> None:
-    # A token that was pasted in place of another argument is not repeated.
+    # A token that was pasted instead of another argument is not repeated.
     message, hint = without_secrets(printable(message)), without_secrets(printable(hint, keep_newlines=True))
     if invocation.as_json or invocation.output_format == "json":
         import json

@@ -31,7 +31,7 @@ _ADDRESS = re.compile(rf"{_NUMBER}(?:\.{_NUMBER}){{3}}")
 _LIKE_ADDRESS = re.compile(r"(?:.*\.)?(?:0x[0-9a-f]*|[0-9]+)")
 _LOOPBACK = re.compile(rf"localhost|127(?:\.{_NUMBER}){{3}}|::1")
 _TOKEN = re.compile(r"mreg_[A-Za-z0-9_-]*", re.IGNORECASE)
-"""A token, also a part of one, in place of a URL; a host of this form has a scheme."""
+"""A token, also a part of one, instead of a URL; a host of this form has a scheme."""
 _PATH = re.compile(r"(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*")
 
 

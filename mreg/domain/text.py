@@ -143,14 +143,14 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> tuple[str,
     """
     prefix, slash, last = name[:200].rpartition("/")
     prefix += slash
-    beside, others = {}, []
+    siblings, others = {}, []
     for other in known:
         folder, mark, end = other.rpartition("/")
         if f"{folder}{mark}" == prefix:
-            beside[end] = other
+            siblings[end] = other
         elif other.startswith(name) or nearest(last, [end]):
             others.append(other)
-    return (*(beside[end] for end in nearest(last, beside, count)), *nearest(name, others, count))[:count]
+    return (*(siblings[end] for end in nearest(last, siblings, count)), *nearest(name, others, count))[:count]
 
 
 def check_key(kind: str, key: str) -> str:

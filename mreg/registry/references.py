@@ -154,7 +154,7 @@ def find_selected(reader: Reader, reference: VersionRef) -> ModelVersion:
 
 
 def no_selector(name: ModelName) -> BadInput:
-    """Return the error for a model in place of a version."""
+    """Return the error for a model instead of a version."""
     return BadInput(
         f"expected a version, got the model {name}", hint=f"name a version: {name}@3, {name}@latest or {name}@staging"
     )

@@ -145,7 +145,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _own_address(unspecified: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
-    """Return the address of this machine towards other networks; the loopback address if there is no network."""
+    """Return the address of this machine for other machines; the loopback address without a network."""
     is_6 = unspecified.version == 6
     with socket.socket(socket.AF_INET6 if is_6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
