@@ -1,7 +1,8 @@
-"""Limits to concurrent uploads and downloads."""
+"""Limits to what clients do at the same time."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -86,3 +87,53 @@ class ConcurrencyLimit:
         if client and self.each is not None and self._of_clients[client] >= self.each:
             return f"{self.each} of {client} are in progress"
         return None
+
+
+class Turns:
+    """Turns of the clients of a server: a limited number of the requests of a client is answered at once, others wait.
+
+    Requests share the threads of the server, and Python runs one of these at a time. Without this limit, many requests
+    of one client would take all threads, and those of other clients would wait for them.
+
+    Args:
+        each: Maximum number of requests of one client.
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._clients: dict[str, asyncio.Semaphore] = {}
+        self._requests: Counter[str] = Counter()
+
+    async def take(self, client: str) -> Turn:
+        """Wait for the turn of a request; turns of a client are given in the order of its requests."""
+        turn = Turn(self, client)
+        self._requests[client] += 1
+        try:
+            await self._clients.setdefault(client, asyncio.Semaphore(self._each)).acquire()
+        except BaseException:
+            self._forget(client)
+            raise
+        return turn
+
+    def _end(self, client: str) -> None:
+        self._clients[client].release()
+        self._forget(client)
+
+    def _forget(self, client: str) -> None:
+        self._requests[client] -= 1
+        if not self._requests[client]:
+            del self._requests[client], self._clients[client]
+
+
+class Turn:
+    """The turn of one request."""
+
+    def __init__(self, turns: Turns, client: str) -> None:
+        self._turns: Turns | None = turns
+        self._client = client
+
+    def end(self) -> None:
+        """Let the next request have its turn; idempotent."""
+        turns, self._turns = self._turns, None
+        if turns is not None:
+            turns._end(self._client)

@@ -16,6 +16,7 @@ from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
+from mreg.server.concurrency import Turns, client_of
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.places import SEE_LOG
 from mreg.server.problems import Refused, http_error_response, too_large, unexpected_response
@@ -49,6 +50,9 @@ BATCH_PATH = re.compile(r"/models/[^/]+/blobs")
 
 LONG_BODIES = {"/gc": 64 << 20}
 """Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
+
+TURNS = 10
+"""Number of requests of one client that are answered at once, of 40 threads; see `mreg.server.concurrency.Turns`."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -114,6 +118,7 @@ class Guard:
         self._access = access
         self._reserved = reserved
         self._roles = roles
+        self._turns = Turns(TURNS)
         self._anonymous = Caller(anonymous, Role.ADMIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -154,14 +159,16 @@ class Guard:
         except Exception as error:
             await unexpected_response(Request(scope), error)(scope, receive, guarded)
             raise  # to the log
-        limit = self._settings.upload_limit if _is_upload(scope, path) else LONG_BODIES.get(path, BODY_LIMIT)
+        is_upload = _is_upload(scope, path)
+        limit = self._settings.upload_limit if is_upload else LONG_BODIES.get(path, BODY_LIMIT)
         # Every GET route answers HEAD too; a download then reads no bytes.
         inner = {**scope, "method": "GET", "mreg.head": True} if head else scope
         caller: Caller = scope["mreg.caller"]
         inner["mreg.revoked"] = lambda: self._access.is_refused(caller.client)
         body = _Body(receive, scope, limit, lambda: self._access.is_refused_now(caller.client))
+        answer = self._app if is_upload or caller.token is None else self._answer_in_turn
         try:
-            await self._app(inner, body.receive, guarded)
+            await answer(inner, body.receive, guarded)
         except asyncio.CancelledError:
             # The server is stopping and the grace period of its requests is over.
             if not started:
@@ -175,6 +182,19 @@ class Guard:
         finally:
             body.close()
             scope["route"] = inner.get("route")
+
+    async def _answer_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request when its client has a turn. Sending a long response takes none: it needs no thread."""
+        turn = await self._turns.take(client_of(scope))
+
+        async def send_and_end(message: Message) -> None:
+            turn.end()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_end)
+        finally:
+            turn.end()
 
     async def _check(self, scope: Scope, *, page: bool) -> None:
         """Check host, origin, token and role of a request.
