@@ -60,7 +60,7 @@ def page_of(command: Any, name: str) -> Page:
     """
     summary, description, examples = read_docstring(command.help or "")
     table = getattr(command, "headings", None)
-    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    arguments = [param for param in command.params if param.param_type_name == "argument" and not param.hidden]
     words = ["COMMAND"] if table else [argument_term(param) for param in arguments]
     sections = [Section(heading, _summaries(entries)) for heading, entries in (table or {}).items()]
     if name == "mreg":

@@ -109,6 +109,12 @@ def test_the_examples_are_command_lines_that_mreg_accepts(words: tuple[str, ...]
         command.make_context(page.name, rest, obj=Invocation()).close()
 
 
+@pytest.mark.parametrize("words", ALL, ids=IDS)
+def test_every_argument_and_option_is_described(words: tuple[str, ...]) -> None:
+    page = find_page(app.root_command(), list(words))
+    assert [term for section in page.sections for term, text in section.rows if not text] == []
+
+
 def test_the_commands_are_grouped_under_headings(command: Mreg) -> None:
     found = sections(command("--help").out)
     assert found == ["Examples", *HEADINGS, "Topics", "Options", "Output", "Connection"]
