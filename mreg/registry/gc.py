@@ -131,10 +131,15 @@ def _unfinished(
 def unfinished(session: Session) -> Iterator[tuple[str, Unfinished | Abandoned, Callable[[], None]]]:
     """What is on its way in, or a probe of a store, with its place and what removes it."""
     store, catalog = session.artifacts(), session.catalog
+    artifacts, place = session.profile.artifacts, session.profile.catalog
+    listed = set()
     for upload in store.unfinished():
-        yield session.profile.artifacts, upload, partial(store.discard, upload)
+        listed.add(upload.name)
+        yield artifacts, upload, partial(store.discard, upload)
+    together = place.rpartition("/")[0] == artifacts.rstrip("/")
     for probe in catalog.abandoned():
-        yield session.profile.catalog, probe, partial(catalog.discard, probe)
+        if not (together and probe.name in listed):
+            yield place, probe, partial(catalog.discard, probe)
 
 
 def _ignore(_done: int, _total: int) -> None:

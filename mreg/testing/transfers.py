@@ -101,7 +101,9 @@ class TransferContract(abc.ABC):
         version = registry.push(folder, name=name, progress=lambda *step: steps.append(step))
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         assert (version.artifact.kind, version.artifact.file_count) == (ArtifactKind.FOLDER, 7)
-        assert (version.artifact.size_bytes, steps[-1]) == (size, (size, size))
+        assert version.artifact.size_bytes == size
+        last_done, last_total = steps[-1]  # a further pass verifies the files that went directly to a bucket
+        assert (size, size) in steps and last_done == last_total
         registry.pull(version, "back")
         assert _content("back") == _content(folder)
         assert os.access("back/run.sh", os.X_OK) and not os.access("back/config.json", os.X_OK)
