@@ -163,7 +163,8 @@ def test_a_token_that_is_revoked_in_the_middle_ends_the_transfer(
     assert raised.value.details["status"] == 401
     assert raised.value.message.startswith(f"{line.endpoint} did not accept the request: ")
     resumed = "\nrepeat the command to resume: the bytes that arrived are kept" if kept else ""
-    assert raised.value.hint == f"mreg login {line.endpoint}{resumed}"
+    ask = f"for a new token, ask an administrator of the server: mreg token create {name} --role ROLE"
+    assert raised.value.hint == f"mreg login {line.endpoint}\n{ask}{resumed}"
     assert len(os.listdir()) == 1 + kept
     if way == "push":
         with pytest.raises(mreg.NotFound):
