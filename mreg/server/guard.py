@@ -166,7 +166,9 @@ class Guard:
         caller: Caller = scope["mreg.caller"]
         inner["mreg.revoked"] = lambda: self._access.is_refused(caller.client)
         body = _Body(receive, scope, limit, lambda: self._access.is_refused_now(caller.client))
-        answer = self._app if is_upload or caller.token is None else self._answer_in_turn
+        # Uploads have a limit of their own, and questions about a busy upload wait without a thread.
+        needs_turn = caller.token is not None and not is_upload and BLOB_PATH.fullmatch(path) is None
+        answer = self._answer_in_turn if needs_turn else self._app
         try:
             await answer(inner, body.receive, guarded)
         except asyncio.CancelledError:
