@@ -196,12 +196,12 @@ class Radosgw(Store):
 
 
 def _kill(pid: int) -> None:
-    """End another process's child and wait until it is gone."""
+    """End another process's child, and wait until it is gone or only its parent has still to ask for its exit code."""
     deadline = time.monotonic() + 30
-    with contextlib.suppress(ProcessLookupError):
+    status = Path(f"/proc/{pid}/stat")
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
         os.kill(pid, signal.SIGKILL)
-        while time.monotonic() < deadline:
-            os.kill(pid, 0)
+        while time.monotonic() < deadline and status.read_text().rpartition(")")[2].split()[0] != "Z":
             time.sleep(0.01)
 
 

@@ -166,7 +166,7 @@ class Guard:
         caller: Caller = scope["mreg.caller"]
         inner["mreg.revoked"] = lambda: self._access.is_refused(caller.client)
         body = _Body(receive, scope, limit, lambda: self._access.is_refused_now(caller.client))
-        # Uploads have a limit of their own, and questions about a busy upload wait without a thread.
+        # Uploads have a separate limit, and a question about a busy upload waits without a thread.
         needs_turn = caller.token is not None and not is_upload and BLOB_PATH.fullmatch(path) is None
         answer = self._answer_in_turn if needs_turn else self._app
         try:
