@@ -12,8 +12,11 @@ from mreg.testing.registry import Open, RegistryContract
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the registry of all tests."""
-    return tmp_path_factory.mktemp("registry")
+    """The folder of the registry of all tests, which none of them creates: its user would be told so."""
+    folder = tmp_path_factory.mktemp("registry")
+    with mreg.open_registry(catalog=str(folder / "catalog.db"), artifacts=str(folder / "artifacts")) as registry:
+        registry.register("first")
+    return folder
 
 
 class TestLocalRegistry(RegistryContract):

@@ -190,8 +190,9 @@ def test_a_server_that_is_stopped_finishes_the_upload_under_way(team: Team, star
     headers = [f"{key}: {value!s}\r\n" for key, value in request.headers.items()]
     head = f"POST {request.path_url} HTTP/1.1\r\n" + "".join(headers)
     with socket.create_connection(("127.0.0.1", first.port), timeout=60) as connection:
-        connection.sendall(head.encode() + b"\r\n" + request.body[: 1 << 20])
-        time.sleep(0.5)
+        connection.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(request.body[: 1 << 20])
         first.process.send_signal(signal.SIGTERM)
         deadline = time.monotonic() + 30
         while listens(first.port):

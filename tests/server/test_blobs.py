@@ -349,8 +349,10 @@ def test_an_upload_continues_where_it_was_cut(server: Served) -> None:
     ).encode()
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
         connection.sendall(head + data[: 4 << 20])
-    offset = offset_of(server, data)
-    assert 0 < offset <= 4 << 20
+    deadline = time.monotonic() + 60
+    while not (offset := offset_of(server, data)):  # the server has not read the request yet
+        assert time.monotonic() < deadline
+    assert offset <= 4 << 20
     answered = patch(server, data, data[offset:], offset)
     assert answered.json()["complete"] is True
     assert commit(server, data).status_code == 200

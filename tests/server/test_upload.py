@@ -319,8 +319,9 @@ def test_an_upload_that_is_stopped_with_the_server_is_told_so_and_leaves_nothing
     import socket
 
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-        connection.sendall(f"{HEAD}Content-Length: 1000000\r\n\r\n".encode() + FILE)
-        time.sleep(0.5)
+        connection.sendall(f"{HEAD}Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert connection.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(FILE)
         assert server.stop() == 0
         answer = b""
         while more := connection.recv(65536):
