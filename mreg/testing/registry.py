@@ -894,7 +894,7 @@ class RegistryContract(abc.ABC):
             (f"{copy}@1", False),
             (f"{copy}@2", False),
         ]
-        assert f"{model}@1 was imported as {copy}@1" in notes
+        assert not notes
         assert all(one.already_there for one in registry.import_bundle(first.destination, copy).versions)
         assert registry.version(f"{copy}@2").artifact.digest == registry.version(f"{model}@2").artifact.digest
 
