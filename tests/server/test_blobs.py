@@ -19,8 +19,11 @@ import pytest
 import requests
 
 import mreg
+from mreg.artifacts import partial_upload
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
+from mreg.domain.names import ModelName
+from mreg.errors import Unavailable
 from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
@@ -443,6 +446,30 @@ def test_twenty_uploads_of_one_blob_at_once_succeed(server: Served, store: Path,
         assert set(pool.map(send, range(20))) == {(200, True)}
     assert commit(server, data).status_code == 200
     assert stored(store) == [digest_of(data).removeprefix("sha256:")[2:]]
+
+
+@pytest.mark.parametrize(
+    ("place", "start"),
+    [("mreg.artifacts.local.LocalResumableFile.chunks", 4), ("mreg.artifacts.local.LocalBackend.unfinished", 0)],
+)
+def test_an_upload_that_cannot_begin_holds_nothing(
+    server: Served, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, place: str, start: int
+) -> None:
+    data = b"0123456789"
+
+    def fail(_self: object) -> None:
+        raise Unavailable("cannot read it")
+
+    if start:
+        assert patch(server, data, data[:start], 0).json()["offset"] == start
+    partial_upload.STATES._states.clear()  # as after a restart
+    with monkeypatch.context() as broken:
+        broken.setattr(place, fail)
+        refused = patch(server, data, data[start:], start)
+        assert (refused.status_code, refused.json()["detail"]) == (503, "cannot read it")
+    found, busy = registry.look_at_upload(ModelName("classifier"), Digest.parse(digest_of(data)))
+    assert (found.offset, busy) == (start, False)
+    assert patch(server, data, data[start:], start).json()["complete"] is True
 
 
 def test_a_full_disk_is_said_and_the_upload_can_continue(
