@@ -498,6 +498,29 @@ def test_a_full_disk_is_said_and_the_upload_can_continue(
     assert patch(server, data, data[1000:], 1000).json()["complete"] is True
 
 
+UPLOADS: dict[str, Callable[[Served, bytes], requests.Response]] = {
+    "PUT": put,
+    "PATCH": lambda server, data: patch(server, data, data, 0),
+    "several": lambda server, data: server.ask(
+        "POST", "/models/classifier/blobs", data=f"{digest_of(data)[7:]} {len(data)}\n\n".encode() + data
+    ),
+    "version": lambda server, data: server.upload(data),
+}
+
+
+@pytest.mark.parametrize("way", UPLOADS)
+def test_uploads_leave_space_for_the_catalog(
+    server: Served, store: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("mreg.artifacts.local.reserve_in", lambda _folder: 6 << 20)
+    monkeypatch.setattr("mreg.artifacts.local.room_in", lambda _folder: 5 << 20)
+    refused = UPLOADS[way](server, os.urandom(4 << 20))
+    told = f"not enough space in {store}: 5.24 MB free, and uploads leave 6.29 MB"
+    assert (refused.status_code, refused.json()["detail"]) == (503, told)
+    assert stored(store / "blobs") == []
+    assert server.post("/models", {"name": "other"}).status_code == 200
+
+
 @pytest.mark.usefixtures("bucket")
 def test_blobs_are_uploaded_to_a_bucket(serve: Serve, bucket: Place) -> None:
     server = serve()
