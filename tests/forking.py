@@ -286,6 +286,8 @@ def _import_modules() -> None:
     for name in (*mreg.server.run.BACKEND_MODULES, "mreg.stores.boto"):
         with suppress(ImportError):  # of an optional package
             import_module(name)
+    with suppress(ImportError):
+        import_module("tests.aws").share_descriptions()
 
 
 if __name__ == "__main__":
