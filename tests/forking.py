@@ -20,7 +20,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -135,6 +135,17 @@ def start_mreg(
         sent = socket.send_fds(channel, [request], [nothing.fileno(), stdout.fileno(), stdout.fileno()])
     channel.sendall(request[sent:])
     return Process(["mreg", *words], channel)
+
+
+def start_function(function: Callable[..., object], *arguments: str | float, log: str) -> Process:
+    """Start a process that calls a function, with the variables and the working folder of this one.
+
+    Its output goes to the file ``log``. The function is found by its module, which must be quick to import, and without
+    effects on other processes: no module with tests.
+    """
+    call = f"from {function.__module__} import {function.__name__} as function\nfunction(*{arguments!r})"
+    with open(log, "wb") as stream:
+        return start_mreg(stdout=stream, env={**os.environ, SCRIPT: call})
 
 
 @cache
@@ -286,6 +297,8 @@ def _import_modules() -> None:
     for name in (*mreg.server.run.BACKEND_MODULES, "mreg.stores.boto"):
         with suppress(ImportError):  # of an optional package
             import_module(name)
+    with suppress(ImportError):
+        import_module("tests.aws").share_descriptions()
 
 
 if __name__ == "__main__":

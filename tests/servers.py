@@ -22,6 +22,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from tests.aws import share_descriptions
+
+share_descriptions()
+
 BUCKET = "models"
 ADMIN = ("admin", "secret-of-admin")
 WRITER = ("writer", "secret-of-writer")

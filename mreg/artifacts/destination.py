@@ -417,15 +417,19 @@ class Destination:
 
         Raises:
             AlreadyExists: The destination has other content and `force` is False.
-            BadInput: The destination is of a kind that is never replaced.
+            BadInput: A parent is not a folder, or the destination is of a kind that is never replaced.
             NotFound: The parent folder does not exist.
         """
         missing = self._missing_parents() if self._make_parents else []
         parent = os.path.dirname(missing[-1]) if missing else self._folder
         if not os.path.isdir(parent):
-            what = "is not a folder" if os.path.lexists(parent) else "does not exist"
-            hint = "name another destination" if os.path.lexists(parent) else f"mkdir -p {shell_word(parent)}"
-            raise NotFound(f"the folder {quoted(parent)} {what}", hint=hint, kind="folder")
+            existing = parent
+            while not os.path.lexists(existing):
+                existing = os.path.dirname(existing)
+            if not os.path.isdir(existing):
+                raise BadInput(f"{quoted(existing)} is not a folder", hint="name another destination")
+            hint = f"mkdir -p {shell_word(parent)}"
+            raise NotFound(f"the folder {quoted(parent)} does not exist", hint=hint, kind="folder")
         if not os.path.lexists(self._path):
             return False
         refuse_irreplaceable(self._path, folder=folder or not force)

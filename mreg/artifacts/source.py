@@ -54,7 +54,7 @@ def check_source(path: str) -> os.stat_result:
     refuse_url(path, "download it, and push the file")
     try:
         return os.stat(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         what = "is a broken link" if os.path.islink(path) else "does not exist"
         raise NotFound(f"{quoted(path)} {what}", hint="check the path", kind="file", path=path) from None
     except (OSError, ValueError) as error:

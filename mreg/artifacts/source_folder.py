@@ -209,7 +209,7 @@ class _Walk:
         try:
             place = os.path.realpath(link, strict=True)
             return place, os.stat(place)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(
                 f"cannot push {quoted(self.root)}: {quoted(name)} is a broken link to {quoted(os.readlink(link))}",
                 hint=f"remove it, or leave it out: --exclude {_pattern(name)}",

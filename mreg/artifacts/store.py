@@ -537,8 +537,8 @@ class ArtifactStore:
 
         Raises:
             AlreadyExists: The destination has other content, or files in it conflict with those of the artifact.
-            NotFound: A parent of the destination is not a folder.
-            BadInput: The destination overlaps the store, or must not be replaced.
+            NotFound: The folder of the destination does not exist.
+            BadInput: The destination is below a file, overlaps the store, or must not be replaced.
             Conflict: The folder at the destination was changed during the pull.
             Corrupt: A blob is missing or damaged.
             Unavailable: The store cannot be read, or the destination cannot be written.

@@ -234,7 +234,7 @@ def _size_in(block: bytes, name: str) -> int:
 def _opened(path: str) -> BinaryIO:
     try:
         descriptor = open_file(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"{quoted(path, 200)} does not exist", hint="check the path", kind="file", path=path) from None
     except ValueError:
         raise BadInput(f"invalid path {quoted(path)}") from None

@@ -321,7 +321,7 @@ class Reader:
     def events(
         self,
         *,
-        model: RegisteredModel | None = None,
+        model: RegisteredModel | Event | None = None,
         version: int | None = None,
         limit: int | None = None,
         offset: int = 0,
@@ -329,6 +329,7 @@ class Reader:
     ) -> Page[Event]:
         """Return the events of the catalog, of a model, or of a version of the model, including deleted ones.
 
+        A deleted model is given by an event of it, such as its `deletion`.
         A limited scope leaves out catalog-wide events and hashes; see `mreg.domain.events.without_names`.
         """
         order = "_newest_first" if newest_first else ""
@@ -423,6 +424,14 @@ class Reader:
         given_up = self.connection.one("models.given_up", name=str(name)) if self.scope.allows(name) else None
         model = self.model_by_id(number(given_up, "model_id")) if given_up is not None else None
         return model.name if model is not None else None
+
+    def deletion(self, name: ModelName) -> Event | None:
+        """Return the event that deleted the model that had a name last; None if it exists or no model had the name."""
+        given_up = self.connection.one("models.given_up", name=str(name)) if self.scope.allows(name) else None
+        if given_up is None:
+            return None
+        row = self.connection.one("events.deletion", model_id=number(given_up, "model_id"), model=str(name))
+        return None if row is None else next(iter(self.shown([read_event(row)])), None)
 
     def model_by_id(self, model_id: int) -> RegisteredModel | None:
         """Return the model with an id, or None."""

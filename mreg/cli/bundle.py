@@ -9,7 +9,7 @@ import typer
 from mreg.cli.completion import complete_model, complete_words
 from mreg.cli.invocation import invocation_of
 from mreg.cli.references import reference_of_bundle
-from mreg.domain.text import counted, shell_word
+from mreg.domain.text import counted
 from mreg.errors import BadInput
 
 if TYPE_CHECKING:
@@ -52,14 +52,16 @@ def export(
         from mreg.registry.importing import inspect_bundle
 
         if words or destination is not None or force:
-            raise BadInput("--inspect looks at a file and exports nothing", hint="mreg export --inspect FILE")
+            raise BadInput(
+                "--inspect excludes a reference, --output and --force", hint="leave them out: nothing is exported"
+            )
         with run.output.progress("verify") as progress:
             contents = inspect_bundle(inspect, progress)
         run.output.result(contents)
         return
     wanted = reference_of_bundle(run, words)
     if destination == "-":
-        raise BadInput("a bundle is not written to standard output", hint=f"mreg export {wanted} -o FILE")
+        raise BadInput("a bundle is not written to standard output", hint="name a file: -o FILE")
     with run.output.progress("export") as progress:
         exported = run.registry.export(wanted, destination, force=force, progress=progress)
     run.output.result(exported)
@@ -123,7 +125,7 @@ def import_versions(
     run = invocation_of(ctx)
     scheme, _, place = source.partition(":")
     given = {"--name": name is not None, "--aliases": aliases, "--model": bool(models), "--dry-run": dry_run}
-    _check_options(source, scheme, [option for option, is_given in given.items() if is_given])
+    _check_options(scheme, [option for option, is_given in given.items() if is_given])
     if scheme == "mlflow":
         with run.output.progress("import", "versions") as progress:
             report = run.registry.import_mlflow(place, models=models or (), dry_run=dry_run, progress=progress)
@@ -147,7 +149,7 @@ _OPTIONS = {
 """The options of each kind of import; the empty scheme is that of a bundle."""
 
 
-def _check_options(source: str, scheme: str, given: list[str]) -> None:
+def _check_options(scheme: str, given: list[str]) -> None:
     """Check that the options are those of the kind of import.
 
     Raises:
@@ -158,7 +160,7 @@ def _check_options(source: str, scheme: str, given: list[str]) -> None:
         if option not in _OPTIONS[kind]:
             names = {"mlflow": "from MLflow", "hf": "from the Hugging Face Hub", "": "of bundles"}
             fitting = " and ".join(names[other] for other in names if option in _OPTIONS[other])
-            raise BadInput(f"{option} is for imports {fitting}", hint=f"mreg import {shell_word(source)}")
+            raise BadInput(f"{option} is for imports {fitting}", hint="leave it out")
 
 
 def _show(run: Invocation, report: ImportReport) -> None:

@@ -9,7 +9,6 @@ import typer
 from mreg.cli.completion import complete_profile
 from mreg.cli.invocation import invocation_of
 from mreg.cli.options import Yes
-from mreg.domain.text import shell_word
 
 
 def backup(
@@ -47,7 +46,7 @@ def restore(
       mreg restore catalog-2026-03-01.db --yes
     """
     run = invocation_of(ctx)
-    registry = run.local_registry("restore a backup", f"mreg restore {shell_word(file)}")
+    registry = run.local_registry("restore a backup")
     registry.check_backup(file)
     run.output.confirm(f"replace the catalog {registry.profile.catalog} by {file}?", yes=yes)
     done = registry.restore(file, with_tokens=with_tokens)
@@ -75,7 +74,8 @@ def upgrade(
       mreg upgrade --yes --json
     """
     run = invocation_of(ctx)
-    found = run.registry.upgrade(dry_run=True)
+    registry = run.local_registry("upgrade the catalog")
+    found = registry.upgrade(dry_run=True)
     if dry_run or not found.migrations:
         run.output.result(found)
         return
@@ -87,7 +87,7 @@ def upgrade(
         f"upgrade the catalog {found.place} from schema {found.schema} to {found.target}, which older releases refuse?",
         yes=yes,
     )
-    run.output.result(run.registry.upgrade())
+    run.output.result(registry.upgrade())
 
 
 def copy_catalog(

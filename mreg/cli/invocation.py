@@ -105,11 +105,11 @@ class Invocation:
             self._noted_servers = True
             self.output.steps(f"the registry of this machine has no models; {words}", commands)
 
-    def local_registry(self, action: str, command: str) -> LocalRegistry:
+    def local_registry(self, action: str) -> LocalRegistry:
         """Return the registry of the chosen profile, for a command that needs direct access to the catalog.
 
         Args:
-            action: The operation, for the message if the profile names a server; ``command`` does it there.
+            action: The operation, for the message if the profile names a server; the hint is the command to run there.
 
         Raises:
             BadInput: The profile names a server.
@@ -120,8 +120,20 @@ class Invocation:
         if not isinstance(registry, LocalRegistry):
             from mreg.registry.remote_refusals import needs_catalog
 
-            raise needs_catalog(action, registry.profile, command)
+            raise needs_catalog(action, registry.profile, self._command_elsewhere())
         return registry
+
+    def _command_elsewhere(self) -> str:
+        """Return the command with its options, but without the profile and its file, which another machine lacks."""
+        from mreg.domain.text import shell_word
+
+        words, kept = iter(self.words), ["mreg"]
+        for word in words:
+            if word in ("--profile", "--config"):
+                next(words, None)
+            elif not word.startswith(("--profile=", "--config=")):
+                kept.append(shell_word(word))
+        return " ".join(kept)
 
     @property
     def command_path(self) -> str:
@@ -168,13 +180,14 @@ class Invocation:
         """Return a profile (default: the chosen one); see `mreg.profile.load.load_profile`."""
         from mreg.profile.load import load_profile
 
-        return load_profile(
+        profile = load_profile(
             profile=name or self.profile,
             config=self.config,
             alone=alone,
             trust_project=self.trust_project,
             notice=self.notice,
         )
+        return profile.with_origin("name", "argument") if name else profile
 
     def check_deployments(self) -> None:
         """Check that every hook that this command triggered succeeded.

@@ -241,7 +241,7 @@ def logout(
     run = invocation_of(ctx)
     if all_of_them:
         if url is not None:
-            raise BadInput("--all and a URL exclude each other", hint="mreg logout --all")
+            raise BadInput("--all and a URL exclude each other", hint="give one of them")
         logins = saved_logins(os.environ)
     else:
         saved = [login.url for login in saved_logins(os.environ)]

@@ -77,8 +77,6 @@ def _with_token_source(run: Invocation, profile: Profile) -> Profile:
     """Return a profile with the origin of the token for its server, empty if there is no token."""
     if not profile.server:
         return profile
-    from dataclasses import replace
-
     from mreg.profile.credentials import source_of_token
 
     try:
@@ -86,7 +84,16 @@ def _with_token_source(run: Invocation, profile: Profile) -> Profile:
     except MregError as error:
         run.output.warn(error.message)
         return profile
-    return replace(profile, origins={**profile.origins, "token": source})
+    return profile.with_origin("token", source)
+
+
+def _written(run: Invocation, name: str, file: str) -> Profile:
+    """Return a profile as the profile file has it now."""
+    from mreg.profile.load import read_profiles
+
+    default = read_profiles(file, required=False).default
+    origin = default[1] if default is not None and default[0] == name else file
+    return _with_token_source(run, run.load_profile(name, alone=True).with_origin("name", origin))
 
 
 def use_profile(ctx: typer.Context, name: ProfileName) -> None:
@@ -101,7 +108,7 @@ def use_profile(ctx: typer.Context, name: ProfileName) -> None:
     file = use(name, config=run.config)
     run.output.note(f"{name} is the default now, in {file}")
     _warn_of_overrides(run)
-    run.output.result(_with_token_source(run, run.load_profile(name, alone=True)))
+    run.output.result(_written(run, name, file))
 
 
 def _warn_of_overrides(run: Invocation) -> None:
@@ -184,7 +191,7 @@ def add_profile(
         typer.Option(
             "--cache",
             metavar="SIZE|FOLDER",
-            help="Pull cache for a bucket: size such as 20GB, or folder.",
+            help="Pull cache for a bucket or server: size such as 20GB, or folder.",
             rich_help_panel="Registry",
         ),
     ] = None,
@@ -260,7 +267,7 @@ def add_profile(
         run.output.warn(f"the profile was added, but its bucket could not be tried: {reason}")
         run.output.warn(f"once the bucket can be reached, try it: mreg profile check {name}")
     run.output.note(f"added to {file}; mreg profile use {name} makes it the default")
-    made = _with_token_source(run, run.load_profile(name, alone=True))
+    made = _written(run, name, file)
     if made.origins.get("token") == "":
         run.output.note(f"no token is saved for this server yet: mreg login {made.server}")
     run.output.result(made)

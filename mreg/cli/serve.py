@@ -137,7 +137,7 @@ def serve(
     tokens = parse_tokens(text, "MREG_SERVER_TOKENS") if text is not None else ()
     if text is not None and not tokens:
         raise BadInput("MREG_SERVER_TOKENS has no tokens", hint=CREATE_LINE)
-    registry = run.local_registry("serve the registry", "mreg serve")
+    registry = run.local_registry("serve the registry")
     settings = ServerSettings(
         host=host,
         port=listen_port,

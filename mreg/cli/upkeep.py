@@ -67,7 +67,7 @@ def verify(
         )
     wanted = reference(run, words) if words else None
     if wanted is not None and all_of_them:
-        raise BadInput("--all and a reference exclude each other", hint=f"mreg verify {wanted}, or mreg verify --all")
+        raise BadInput("--all and a reference exclude each other", hint="give one of them")
     with run.output.progress("verify") as progress:
         found = run.registry.verify(wanted, sample=parse_fraction(sample), progress=progress)
     run.output.result(found)

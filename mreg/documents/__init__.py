@@ -121,7 +121,7 @@ def read_bytes(place: str, what: str, limit: int, *, follow: bool = True) -> byt
     """
     try:
         descriptor = open_file(place, follow=follow)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"the {what} {quoted(place)} does not exist", hint="check the path", kind="file") from None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EMLINK):

@@ -160,6 +160,11 @@ def chained(
     return replace(event, hash=event_hash(event))
 
 
+def detail_name(key: str) -> str:
+    """Return the name of a detail of an event for people."""
+    return "for event" if key == "of" else key.replace("_", " ")
+
+
 STAGING = ("version.pushed", "version.stage_changed", "version.deleted", "model.deleted")
 """Actions that change which versions are in which stage."""
 

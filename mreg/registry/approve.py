@@ -32,7 +32,7 @@ def approve(
     """See `mreg.Registry.approve`."""
     check_text("comment", comment)
 
-    def work(writer: Writer) -> tuple[ModelVersion, str, str]:
+    def work(writer: Writer) -> tuple[ModelVersion, str, str, bool]:
         version, model, target, rule = _looked_up(writer, reference, to)
         if version.stage is ModelStage.ARCHIVED:
             raise NotAllowed(
@@ -44,9 +44,7 @@ def approve(
                 f"cannot approve {version.reference}: it is already in {target}", hint=f"mreg why {version.reference}"
             )
         _check_counts(rule, writer.actor, version, target)
-        if _own_decision(writer, version, target) != (True, comment):
-            PolicyWriter(writer).decide(version, target, approved=True, comment=comment)
-        return version, target, "approved"
+        return version, target, "approved", _decide(writer, version, target, approved=True, comment=comment)
 
     return _write(session, work)
 
@@ -65,15 +63,14 @@ def reject(
         raise BadInput("a rejection needs a reason", hint='add --reason "..."')
     check_text("reason", reason)
 
-    def work(writer: Writer) -> tuple[ModelVersion, str, str]:
+    def work(writer: Writer) -> tuple[ModelVersion, str, str, bool]:
         version, model, target, rule = _looked_up(writer, reference, to)
         check_seen(version, seen)
         if version.stage is ModelStage.ARCHIVED and not _was_in(writer, model, version, target):
             raise NotAllowed(f"cannot reject {version.reference}: it is archived and was never in {target}")
         if rule.approvers and writer.actor not in rule.approvers:
             raise _not_entitled(rule, writer.actor, version, target)
-        if _own_decision(writer, version, target) != (False, reason):
-            PolicyWriter(writer).decide(version, target, approved=False, comment=reason)
+        decided = _decide(writer, version, target, approved=False, comment=reason)
         if version.stage is ModelStage.PRODUCTION and target == version.stage.value:
             version = enter_stage(
                 writer,
@@ -84,7 +81,7 @@ def reject(
                 reason=f"rejected: {reason}",
                 unchecked=True,
             ).version
-        return version, target, "rejected"
+        return version, target, "rejected", decided
 
     return _write(session, work)
 
@@ -94,7 +91,7 @@ def withdraw_decision(
 ) -> DecisionResult:
     """See `mreg.Registry.withdraw_decision`."""
 
-    def work(writer: Writer) -> tuple[ModelVersion, str, str]:
+    def work(writer: Writer) -> tuple[ModelVersion, str, str, bool]:
         version, _, target, _ = _looked_up(writer, reference, to)
         if _own_decision(writer, version, target) is None:
             raise NotFound(
@@ -102,7 +99,7 @@ def withdraw_decision(
                 hint=f"mreg history {version.reference}",
             )
         PolicyWriter(writer).withdraw(version, target)
-        return version, target, "withdrawn"
+        return version, target, "withdrawn", True
 
     return _write(session, work)
 
@@ -183,16 +180,26 @@ def _not_entitled(rule: Rule, person: str, version: ModelVersion, target: str) -
     )
 
 
-def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, str]]) -> DecisionResult:
+def _decide(writer: Writer, version: ModelVersion, target: str, *, approved: bool, comment: str) -> bool:
+    """Record the actor's decision; return False if it was recorded before, with the same comment."""
+    if _own_decision(writer, version, target) == (approved, comment):
+        return False
+    PolicyWriter(writer).decide(version, target, approved=approved, comment=comment)
+    return True
+
+
+def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, str, bool]]) -> DecisionResult:
     """Make a decision and return it with the state after the hooks.
 
     Args:
-        work: Returns the version, the target and the kind of the decision.
+        work: Returns the version, the target, the kind of the decision, and whether it is a new one.
     """
     made: list[ModelVersion] = []
+    new = True
 
     def decided(writer: Writer) -> DecisionResult:
-        version, target, decision = work(writer)
+        nonlocal new
+        version, target, decision, new = work(writer)
         made[:] = [version]
         assessment = assessment_of(writer, version, target)
         return DecisionResult(
@@ -210,4 +217,10 @@ def _write(session: Session, work: Callable[[Writer], tuple[ModelVersion, str, s
         assessment = assessment_of(reader, version, done.assessment.target)
         return replace(done, reference=version.reference, stage=version.stage, assessment=assessment)
 
-    return session.write(decided, after)
+    done = session.write(decided, after)
+    if not new:
+        text = (
+            f"{done.person} had {done.decision} {done.reference} for {done.assessment.target} before: nothing changed"
+        )
+        session.notice(text)
+    return done

@@ -281,7 +281,7 @@ def _reading(file: str | os.PathLike[str]) -> Iterator[None]:
     """Name a backup in the errors of the operating system."""
     try:
         yield
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"file not found: {quoted(os.fspath(file), 200)}", kind="file") from None
     except OSError as error:
         raise Unavailable(f"cannot read {quoted(os.fspath(file), 200)}: {error.strerror or error}") from error

@@ -87,12 +87,6 @@ def import_bundle(
             lambda _: bundle.blobs,
             lambda writer, _: incoming.add(writer),
         )
-    for version in imported.versions:
-        same, what = str(version.source) == str(version.reference), "was imported"
-        if version.already_there:
-            what = "already exists"
-        if version.already_there or not same:
-            session.notice(f"{version.source} {what}" + ("" if same else f" as {version.reference}"))
     for text in incoming.dropped:
         session.notice(text)
     left_out = [f"{alias} ({version.source})" for version in imported.versions for alias in version.left_out]

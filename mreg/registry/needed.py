@@ -6,8 +6,12 @@ from typing import TYPE_CHECKING
 
 from mreg.catalog.stored_artifacts import stored_artifacts
 from mreg.domain.model import ArtifactKind
+from mreg.errors import MissingBlob
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mreg.catalog.stored_artifacts import StoredArtifact
     from mreg.domain.digest import Digest
     from mreg.registry.session import Session
 
@@ -20,12 +24,28 @@ def needed_blobs(session: Session, after: int = 0) -> tuple[set[Digest], int]:
     Raises:
         Corrupt: The manifest of a folder is missing or damaged.
     """
-    artifacts = session.catalog.read(lambda reader: tuple(stored_artifacts(reader, after)))
-    needed = {artifact.digest for artifact in artifacts}
+    artifacts = _artifacts(session, after)
+    while True:
+        needed = {artifact.digest for artifact in artifacts}
+        try:
+            needed.update(_contents(session, artifacts))
+        except MissingBlob:
+            before, artifacts = artifacts, _artifacts(session, after)
+            if set(before) <= set(artifacts):
+                raise
+            continue  # versions were deleted meanwhile, and another gc may have removed their manifests
+        return needed, max((artifact.artifact_id for artifact in artifacts), default=after)
+
+
+def _artifacts(session: Session, after: int) -> tuple[StoredArtifact, ...]:
+    return session.catalog.read(lambda reader: tuple(stored_artifacts(reader, after)))
+
+
+def _contents(session: Session, artifacts: Iterable[StoredArtifact]) -> Iterator[Digest]:
+    """Yield the blobs of all files in folders."""
     folders = {artifact.digest for artifact in artifacts if artifact.kind is ArtifactKind.FOLDER}
     if folders:
         from mreg.artifacts.parallel import in_order
 
         for manifest in in_order(session.artifacts().manifest, folders, at_once=MANIFESTS_AT_ONCE):
-            needed.update(entry.digest for entry in manifest.entries)
-    return needed, max((artifact.artifact_id for artifact in artifacts), default=after)
+            yield from (entry.digest for entry in manifest.entries)

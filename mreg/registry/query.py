@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.events import Event
 from mreg.domain.model import ModelVersion, RegisteredModel
-from mreg.domain.names import ModelName
-from mreg.errors import BadInput
+from mreg.domain.names import ModelName, Selector, SelectorKind
+from mreg.errors import BadInput, NotFound
 from mreg.registry.references import LATEST, as_name, as_reference, find, find_model, find_version, find_with_note
 from mreg.registry.registry import Name, Reference
 from mreg.registry.session import Session
@@ -113,23 +113,38 @@ def too_many_events() -> BadInput:
 
 
 def _history(session: Session, reference: Reference | None, limit: int, offset: int) -> Page[Event]:
-    from mreg.domain.names import SelectorKind
-
     if reference is None:
         return session.catalog.read(lambda reader: reader.events(limit=limit, offset=offset))
     wanted = as_reference(reference)
 
     def look(reader: Reader) -> Page[Event]:
-        model, selector = find(reader, wanted)
+        try:
+            model, selector = find(reader, wanted)
+        except NotFound:
+            if (deletion := reader.deletion(wanted.name)) is None:
+                raise
+            number = _number(wanted.selector)
+            if wanted.selector is not None and not (
+                number is not None and reader.events(model=deletion, version=number, limit=1)
+            ):
+                raise
+            return reader.events(model=deletion, version=number, limit=limit, offset=offset)
         if selector is None:
             return reader.events(model=model, limit=limit, offset=offset)
-        number = int(selector.value) if selector.kind is SelectorKind.NUMBER and not selector.back else None
+        number = _number(selector)
         exists = wanted.known is not None and number is not None and reader.version(model, number) is not None
         if number is None or exists or not reader.events(model=model, version=number, limit=1):
             number = find_version(reader, wanted).version
         return reader.events(model=model, version=number, limit=limit, offset=offset)
 
     return session.catalog.read(look)
+
+
+def _number(selector: Selector | None) -> int | None:
+    """Return the number of a selector that names a version by its number alone."""
+    if selector is None or selector.kind is not SelectorKind.NUMBER or selector.back:
+        return None
+    return int(selector.value)
 
 
 def stages_at(session: Session, name: Name, at: str) -> StagesAt:

@@ -12,6 +12,7 @@ from mreg.errors import BadInput, Corrupt, NotFound
 
 if TYPE_CHECKING:
     from mreg.catalog.reader import Reader
+    from mreg.domain.events import Event
     from mreg.domain.model import ModelVersion, RegisteredModel
     from mreg.registry.registry import Name, Reference
     from mreg.registry.session import Session
@@ -70,10 +71,12 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
     """Return a model by its name.
 
     Raises:
-        NotFound: The model does not exist; the hint names the nearest names.
+        NotFound: The model does not exist; the hint names the nearest names. The message says who deleted it.
     """
     model = reader.model(name)
     if model is None:
+        if (deletion := reader.deletion(name)) is not None:
+            raise _deleted_model(name, deletion)
         near = reader.near_names(name.value)
         hint = f"did you mean {' or '.join(near)}?" if near else _selector_meant(name.value)
         if now := reader.renamed_to(name):
@@ -81,6 +84,17 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
         similar = {"similar": list(near)} if near else {}
         raise NotFound(f"model {quoted(name.value)} not found", hint=hint, kind="model", name=name.value, **similar)
     return model
+
+
+def _deleted_model(name: ModelName, deletion: Event) -> NotFound:
+    from mreg.domain.events import time_text
+
+    return NotFound(
+        f"model {quoted(name.value)} not found: {deletion.actor} deleted it at {time_text(deletion.at)}",
+        hint=f"its events: mreg history {name}",
+        kind="model",
+        name=name.value,
+    )
 
 
 def not_registered(error: NotFound, name: ModelName) -> NotFound:

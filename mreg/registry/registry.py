@@ -216,12 +216,11 @@ class Registry(abc.ABC):
             progress: Called with the bytes written so far and the total.
 
         Raises:
-            NotFound: The model or the version does not exist, a pattern selects no file, or a parent of the destination
-                is not a folder.
+            NotFound: The model or the version does not exist, or a pattern selects no file.
             AlreadyExists: The destination exists. With ``force``: a file of an earlier pull was changed since, or a
                 folder, link or device is in the place of a file, or the reverse; the message lists them.
-            BadInput: The destination is inside the registry, is a device or pipe, is a folder whose files are never
-                replaced, or would be named by the catalog with one of the names above.
+            BadInput: The destination is inside the registry, is a device or pipe, is below a file, is a folder whose
+                files are never replaced, or would be named by the catalog with one of the names above.
             Conflict: Another process changed the destination during the pull.
             Corrupt: The stored bytes are damaged.
             Unavailable: The store cannot be read, or the destination cannot be written.
@@ -845,7 +844,8 @@ class Registry(abc.ABC):
         Raises:
             NotFound: The model, the version or the destination's folder does not exist.
             AlreadyExists: The destination exists.
-            BadInput: The destination is inside the registry, or is a device or pipe; or the bundle would be too large.
+            BadInput: The destination is inside the registry, is a device or pipe, or is below a file; or the bundle
+                would be too large.
             Corrupt: Stored bytes or events are damaged.
             Unavailable: The store cannot be read, or the destination cannot be written.
         """

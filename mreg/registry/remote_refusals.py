@@ -30,7 +30,7 @@ def restore(session: RemoteSession, file: str | os.PathLike[str], *, with_tokens
 
 def upgrade(session: RemoteSession, *, dry_run: bool = False) -> Upgrade:
     """See `mreg.Registry.upgrade`; always raises `BadInput`."""
-    raise _needs_catalog(session, "upgrade the catalog", "mreg upgrade")
+    raise _needs_catalog(session, "upgrade the catalog", f"mreg upgrade{' --dry-run' if dry_run else ''}")
 
 
 def import_mlflow(
@@ -42,7 +42,9 @@ def import_mlflow(
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """See `mreg.Registry.import_mlflow`; always raises `BadInput`."""
-    _refuse_import(session, "MLflow", "mlflow:URI", "MODEL")  # a URI can have a password
+    options = "".join(f" --model {shell_word(pattern)}" for pattern in models)
+    source = f"mlflow:URI{options}"  # a URI can have a password
+    _refuse_import(session, "MLflow", source, "MODEL", dry_run=dry_run)
 
 
 def import_hub(
@@ -55,8 +57,10 @@ def import_hub(
     progress: Callable[[int, int], None] | None = None,
 ) -> ImportReport:
     """See `mreg.Registry.import_hub`; always raises `BadInput`."""
-    source = f"hf:{repository}{f'@{revision}' if revision else ''}"
-    _refuse_import(session, "the Hugging Face Hub", source, repository)
+    source = shell_word(f"hf:{repository}{f'@{revision}' if revision else ''}")
+    if name is not None:
+        source += f" --name {shell_word(str(name))}"
+    _refuse_import(session, "the Hugging Face Hub", source, str(name or repository), dry_run=dry_run)
 
 
 def cannot_copy(profile: Profile, source: str, target: str) -> BadInput:
@@ -100,14 +104,20 @@ def _needs_catalog(session: RemoteSession, action: str, command: str) -> BadInpu
     return needs_catalog(action, session.profile, command, address=str(session.connection.address))
 
 
-def _refuse_import(session: RemoteSession, origin: str, source: str, model: str) -> NoReturn:
-    word, model = shell_word(source), shell_word(model)
+def _refuse_import(session: RemoteSession, origin: str, source: str, model: str, *, dry_run: bool) -> NoReturn:
+    """Raise the error for an import.
+
+    Args:
+        source: The source with its options, as words of a shell.
+        model: The model that it adds.
+    """
+    model = shell_word(model)
     # A profile would not override a server of MREG_SERVER or of a project file.
     unset = f"env -u {SERVER_VARIABLE} " if session.profile.origins.get("server") == SERVER_VARIABLE else ""
     local = f"{unset}MREG_CATALOG=copy.db mreg"
     raise BadInput(
         f"cannot import from {origin} through {session.connection.address}: {DIRECT_ACCESS}",
-        hint=f"on the machine of the server, run: mreg import {word}\n"
+        hint=f"on the machine of the server, run: mreg import {source}{' --dry-run' if dry_run else ''}\n"
         "or import it into a local catalog, and send a bundle:\n"
-        f"{local} import {word}\n{local} export {model} -o model.mreg\nmreg import model.mreg",
+        f"{local} import {source}\n{local} export {model} -o model.mreg\nmreg import model.mreg",
     )

@@ -144,9 +144,13 @@ def revoke_token(session: Session, name: str, *, with_created: bool = False) -> 
         if token is None or not _manages(session, token):
             raise unknown_token(name, [one.name for one in _managed(session, there)])
         own = session.client.name if session.client is not None else ""
-        created = tuple(
-            one for one in there.created_with(name, session.now()) if _manages(session, one) and one.name != own
-        )
+        found = there.created_with(name, session.now())
+        if _scope(session).limited and own in (one.name for one in found):
+            raise NotAllowed(
+                f"cannot revoke the token {quoted(name)}: your own token {quoted(own)} was created with it",
+                hint="ask an administrator for all models",
+            )
+        created = tuple(one for one in found if _manages(session, one) and one.name != own)
         revoked = token
         if token.revoked_at is None or not (with_created and created):
             revoked = there.revoke(name)

@@ -369,8 +369,7 @@ class _Pieces:
             "PATCH", self._path, body=body, length=length, headers=headers, silence=HASHING_SECONDS
         ) as response:
             arrived = self._told(response)
-            for _ in response.chunks():
-                pass
+            response.drain()
         seconds = max(time.monotonic() - began, 0.001)
         self._piece = int(min(max(length / seconds * PIECE_SECONDS, FIRST_PIECE), LARGEST_PIECE))
         return arrived

@@ -57,7 +57,13 @@ FRESH_SECONDS = 3.0
 """Maximum age of an idle connection for a request that cannot be repeated."""
 
 ATTEMPTS = 5
+RESTART_ATTEMPTS = 12
+"""Number of attempts to reach a server that has answered before: a restart takes seconds, and these last about 13."""
+
 BACKOFF_SECONDS = 0.25
+LONGEST_BACKOFF = 8
+"""Longest pause without a request of the server, in units of `BACKOFF_SECONDS`."""
+
 LONGEST_PAUSE = 10.0
 """Longest pause before a retry, also if the server asks for a longer one."""
 
@@ -238,7 +244,8 @@ class Connection:
 
         A request is repeated with back-off if that is safe: before it was sent, if the server says that it was not
         begun, and if it is repeatable also after its answer was lost, and for 502, 503 and 504. A 503 of mreg itself is
-        repeated only with ``Retry-After``. An answer that is cut off in its body is not repeated here.
+        repeated only with ``Retry-After``. An answer that is cut off in its body is not repeated here. A server that
+        has answered before and cannot be reached now is waited for longer, since it can be restarting.
 
         Args:
             body: The bytes, or a function that returns their chunks; a generator is read again for each attempt.
@@ -255,17 +262,21 @@ class Connection:
         """
         again = method in REPEATABLE if repeatable is None else repeatable
         sent = _Sent(method, self._target(path, query), body, length, self._headers(headers, accept))
-        deadline, waited = time.monotonic() + seconds, 0.0
-        for attempt in range(1, ATTEMPTS + 1):
-            last = attempt == ATTEMPTS
+        deadline, waited, attempt = time.monotonic() + seconds, 0.0, 0
+        while True:
+            attempt += 1
+            limit = ATTEMPTS
             try:
                 response = self._exchange(sent, fresh=attempt > 1 or not again, silence=silence, deadline=deadline)
             except _Lost as lost:
                 # A server that has never answered is not tried again if it cannot be reached: the URL can be wrong.
                 safe = again if lost.sent else self._answered
-                if last or not safe or time.monotonic() > deadline:
-                    raise self._lost_error(lost, again=again) from lost.cause
-                pause = 0.0
+                if not lost.sent:
+                    limit = self._restart_attempts
+                error = self._lost_error(lost, again=again)
+                if attempt >= limit or not safe or time.monotonic() > deadline:
+                    raise error from lost.cause
+                pause, text = 0.0, f"{error.message}; trying again"
             else:
                 if response.status < 300 or response.status in expect:
                     return response
@@ -275,14 +286,21 @@ class Connection:
                 if (no_route or (self.address.path and isinstance(error, NotFound))) and not self._has_version(path):
                     raise problems.no_server(self.address) from error
                 retried = response.status in RETRIED and (again or error.details.get("refused") in problems.NOT_DONE)
-                if last or not retried or asked is None or time.monotonic() > deadline:
+                if not response.is_mreg:
+                    limit = self._restart_attempts
+                if attempt >= limit or not retried or asked is None or time.monotonic() > deadline:
                     raise error
-                pause = asked
-                if waited < NOTICE_AFTER_SECONDS <= waited + pause:
-                    self._notice(f"waiting for {self.address}: {error.message}")
-                waited += pause
-            time.sleep(max(pause, _backoff(attempt)))
-        raise AssertionError("the last attempt returns or raises")
+                pause, text = asked, f"waiting for {self.address}: {error.message}"
+            pause = max(pause, _backoff(attempt))
+            if waited < NOTICE_AFTER_SECONDS <= waited + pause:
+                self._notice(text)
+            waited += pause
+            time.sleep(pause)
+
+    @property
+    def _restart_attempts(self) -> int:
+        """Maximum number of attempts while the server cannot be reached."""
+        return ATTEMPTS if self.server_api is None else RESTART_ATTEMPTS
 
     def require_api(self, api: int) -> None:
         """Check that the server has an API version; ask for it if no answer has told it yet.
@@ -641,7 +659,7 @@ def _backoff(attempt: int) -> float:
     """Return the pause after an attempt in seconds, at random, so that clients do not come back all at once."""
     from random import uniform
 
-    return BACKOFF_SECONDS * 2.0 ** (attempt - 1) * uniform(0.5, 1.0)  # noqa: S311
+    return BACKOFF_SECONDS * min(2.0 ** (attempt - 1), LONGEST_BACKOFF) * uniform(0.5, 1.0)  # noqa: S311
 
 
 def _query_text(value: object) -> str:

@@ -130,8 +130,7 @@ class DirectUpload(ContinuedUpload):
                 with self._direct.send("PUT", part.url, body=body, length=part.size_bytes) as response:
                     if response.status >= 300:
                         raise failure(part.url, response)
-                    for _ in response.chunks():
-                        pass
+                    response.drain()
             except (BadInput, Unavailable) as error:
                 failures.append(error)
                 return 0

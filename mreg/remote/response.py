@@ -24,6 +24,9 @@ TOO_SLOW = "no complete response in time"
 
 CHUNK = 1 << 18
 
+DRAIN_BYTES = 1 << 16
+"""Maximum number of bytes that are read of a body that is not needed."""
+
 LINE_LIMIT = 4096
 """Maximum length of the line before a chunk."""
 
@@ -188,6 +191,17 @@ class Response:
         except InvalidDocument as error:
             self.close()
             raise problems.invalid_document(error, self.status, self._server) from None
+
+    def drain(self) -> None:
+        """Read a body that is not needed, so that the connection can be used again; of a long one only the beginning.
+
+        Raises:
+            Unavailable: As `read`.
+        """
+        self._limit_time(JSON_SECONDS)
+        left = DRAIN_BYTES
+        while left > 0 and (chunk := self.read(left)):
+            left -= len(chunk)
 
     def _limit_time(self, seconds: float) -> None:
         """Read nothing after that time."""

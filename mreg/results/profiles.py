@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mreg.domain.password import Password
@@ -103,6 +103,10 @@ class Profile(Result):
     def is_fallback(self) -> bool:
         """Whether nothing names the registry: neither an argument, an option, a variable nor a file."""
         return self.origins.get("catalog") == self.origins.get("name") == "default"
+
+    def with_origin(self, key: str, origin: str) -> Profile:
+        """Return the profile with another origin of a value."""
+        return replace(self, origins={**self.origins, key: origin})
 
     @property
     def overridden_by(self) -> str:

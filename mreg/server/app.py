@@ -32,6 +32,7 @@ from mreg.server import (
 )
 from mreg.server.access import Access
 from mreg.server.answers import Answers
+from mreg.server.concurrency import THREADS, TransferThreads
 from mreg.server.damage import DamagedFiles
 from mreg.server.guard import Guard
 from mreg.server.listings import Listings
@@ -55,8 +56,12 @@ or a command for the operator of the server.
 """
 
 
-def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
-    """Return the application that serves a registry; the caller closes the registry."""
+def build_app(registry: LocalRegistry, settings: ServerSettings, *, threads: int = THREADS) -> FastAPI:
+    """Return the application that serves a registry; the caller closes the registry.
+
+    Args:
+        threads: Number of threads that transfer bytes.
+    """
     app = FastAPI(
         title="mreg",
         version=__version__,
@@ -75,6 +80,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings) -> FastAPI:
     app.state.listings = Listings()
     app.state.operations = Operations()
     app.state.prepared = PreparedFiles()
+    app.state.transfer_threads = TransferThreads(threads)
     parts = (
         models,
         versions,

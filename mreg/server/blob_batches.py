@@ -15,6 +15,7 @@ from mreg.domain.names import VersionRef
 from mreg.errors import BadInput
 from mreg.registry.local import LocalRegistry
 from mreg.results.files import StoredFile
+from mreg.server.concurrency import run_transfer
 from mreg.server.download import BYTES, begin
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
@@ -56,7 +57,7 @@ async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSO
 
     with upload_slot(request):
         await feed_body(request, add)
-        stored = await run_sync(_store, registry, model, parts)
+        stored = await run_transfer(request.scope, _store, registry, model, parts)
     return ResultResponse(stored, stored)
 
 

@@ -19,6 +19,7 @@ from mreg.errors import BadInput
 from mreg.results.tokens import Role
 from mreg.results.uploads import StagedUpload, UploadState
 from mreg.server import schemas
+from mreg.server.concurrency import run_transfer, without_turn
 from mreg.server.download import BYTES, download_blob
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
@@ -115,10 +116,10 @@ async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, reque
         if 0 < size <= CHUNK_BYTES:
             parts: list[bytes] = []
             await feed_body(request, parts.append)
-            return json_response(await run_sync(registry.store_blob, model, digest, b"".join(parts)))
-        async with on_threads(registry.open_blob(model, digest, size)) as blob:
+            return json_response(await run_transfer(request.scope, registry.store_blob, model, digest, b"".join(parts)))
+        async with on_threads(request, registry.open_blob(model, digest, size)) as blob:
             await feed_body(request, blob.write)
-            return json_response(await run_sync(blob.finish))
+            return json_response(await run_transfer(request.scope, blob.finish))
 
 
 @router.get(
@@ -126,22 +127,23 @@ async def put_blob(model: Model, digest: BlobDigest, registry: RegistryOf, reque
     responses=responses(schemas.UploadState),
     dependencies=[requires_role(Role.WRITER)],
 )
-async def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf) -> JSONResponse:
+async def show_upload(model: Model, digest: BlobDigest, registry: RegistryOf, request: Request) -> JSONResponse:
     """Return how much of a blob the caller has uploaded for the model; the header ``Upload-Offset`` has it, too."""
-    return offset_response(await settled(lambda: registry.look_at_upload(model, digest)))
+    return offset_response(await settled(request, lambda: registry.look_at_upload(model, digest)))
 
 
-async def settled(look: Callable[[], tuple[State, bool]]) -> State:
+async def settled(request: Request, look: Callable[[], tuple[State, bool]]) -> State:
     """Return the state of an upload, once a request that was just interrupted no longer holds it.
 
     Args:
         look: Returns the state, and whether a request has more bytes.
     """
     state, busy = await run_sync(look)
-    for seconds in WAITS:  # without a thread: such requests are cheap to send
+    for seconds in WAITS:
         if not busy:
             break
-        await sleep(seconds)
+        async with without_turn(request.scope):
+            await sleep(seconds)
         state, busy = await run_sync(look)
     return state
 
@@ -179,9 +181,9 @@ async def receive_part(
     if announced_size(request) > length - start:
         raise BadInput(f"the upload is too long: expected {length} bytes")
     with upload_slot(request):
-        async with on_threads(opened) as part:
+        async with on_threads(request, opened) as part:
             await feed_body(request, part.write)
-            return offset_response(await run_sync(part.finish))
+            return offset_response(await run_transfer(request.scope, part.finish))
 
 
 def check_upload_size(request: Request, size: int) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
-from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +16,7 @@ from mreg.registry.prepared import PreparedFile, receiving
 from mreg.results.bundles import Imported
 from mreg.results.tokens import Role
 from mreg.server import schemas
+from mreg.server.concurrency import run_transfer
 from mreg.server.download import BYTES
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.guard import Caller
@@ -134,9 +134,9 @@ class _Upload:
         async with AsyncExitStack() as stack:
             stack.enter_context(upload_slot(self._request))
             client = "" if caller.token is None else registry_of(self._request).counts_as
-            file = await stack.enter_async_context(on_threads(receiving(int(length), client)))
+            file = await stack.enter_async_context(on_threads(self._request, receiving(int(length), client)))
             await feed_body(self._request, file.write)
-            await run_sync(file.complete)
+            await run_transfer(self._request.scope, file.complete)
             self.path = file.path
             self._open = stack.pop_all()
 

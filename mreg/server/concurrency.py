@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 
 from mreg.server.problems import Refused
 
 if TYPE_CHECKING:
-    from starlette.types import Scope
-
     from mreg.server.guard import Caller
 
+T = TypeVar("T")
 
-def client_of(scope: Scope) -> str:
+THREADS = 40
+"""Number of threads that answer requests, and of those that transfer bytes."""
+
+TURNS = 10
+"""Number of these threads that one client can have at once."""
+
+
+def client_of(scope: Mapping[str, Any]) -> str:
     """Return the name with whose limits a request counts; empty on a server without tokens."""
     caller: Caller = scope["mreg.caller"]
     return caller.token.counts_as if caller.token is not None else ""
@@ -107,13 +116,16 @@ class Turns:
     async def take(self, client: str) -> Turn:
         """Wait for the turn of a request; turns of a client are given in the order of its requests."""
         turn = Turn(self, client)
+        await turn.begin()
+        return turn
+
+    async def _begin(self, client: str) -> None:
         self._requests[client] += 1
         try:
             await self._clients.setdefault(client, asyncio.Semaphore(self._each)).acquire()
         except BaseException:
             self._forget(client)
             raise
-        return turn
 
     def _end(self, client: str) -> None:
         self._clients[client].release()
@@ -129,11 +141,60 @@ class Turn:
     """The turn of one request."""
 
     def __init__(self, turns: Turns, client: str) -> None:
-        self._turns: Turns | None = turns
-        self._client = client
+        self._turns, self._client, self._begun = turns, client, False
+
+    async def begin(self) -> None:
+        """Wait for the turn."""
+        await self._turns._begin(self._client)
+        self._begun = True
 
     def end(self) -> None:
         """Let the next request have its turn; idempotent."""
-        turns, self._turns = self._turns, None
-        if turns is not None:
-            turns._end(self._client)
+        if self._begun:
+            self._begun = False
+            self._turns._end(self._client)
+
+
+@asynccontextmanager
+async def without_turn(scope: Mapping[str, Any]) -> AsyncIterator[None]:
+    """Let other requests of the client have the turn of a request while this one waits, and wait for it afterwards."""
+    turn: Turn | None = scope.get("mreg.turn")
+    if turn is None:  # a server without tokens
+        yield
+        return
+    turn.end()
+    yield
+    await turn.begin()
+
+
+class TransferThreads:
+    """Threads for the steps of uploads and downloads, which wait for disks, networks and catalogs.
+
+    They are separate from those of other requests, which hold a turn, so that no transfer delays these.
+
+    Args:
+        limit: Number of threads.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._threads = CapacityLimiter(limit)
+        self._turns = Turns(TURNS)
+
+    async def run(self, client: str, step: Callable[..., T], *args: Any) -> T:
+        """Run a step in a thread when its client has a turn, and return its result.
+
+        Args:
+            client: Name of the client; empty on a server without tokens.
+        """
+        turn = await self._turns.take(client) if client else None
+        try:
+            return await run_sync(step, *args, limiter=self._threads)
+        finally:
+            if turn is not None:
+                turn.end()
+
+
+async def run_transfer(scope: Mapping[str, Any], step: Callable[..., T], *args: Any) -> T:
+    """Run a step of the upload or download of a request in a thread, and return its result; see `TransferThreads`."""
+    threads: TransferThreads = scope["app"].state.transfer_threads
+    return await threads.run(client_of(scope), step, *args)

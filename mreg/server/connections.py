@@ -16,6 +16,8 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Protocol
 
+from mreg.server.concurrency import THREADS
+
 LOG_SECONDS = 60.0
 """Minimum interval between two log lines about closed connections."""
 
@@ -33,7 +35,8 @@ class Limits:
         total: Maximum number of open connections.
         per_address: Maximum number of open connections from one IPv4 address or one IPv6 /64 network.
         backlog: Maximum number of connections that the kernel accepts before the server does.
-        threads: Maximum number of requests that use the catalog at once; each opens at most four files.
+        threads: Maximum number of requests that use the catalog at once, each of which opens at most four files; and of
+            steps of transfers.
     """
 
     total: int
@@ -58,7 +61,7 @@ def compute_limits(files: int, total: int | None = None, per_address: int | None
         total=connections,
         per_address=max(1, connections // 2) if per_address is None else per_address,
         backlog=backlog,
-        threads=max(2, min(40, (files - min(connections, files // 2) - backlog - 16) // 4)),
+        threads=max(2, min(THREADS, (files - min(connections, files // 2) - backlog - 16) // 4)),
     )
 
 

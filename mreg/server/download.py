@@ -20,7 +20,7 @@ from mreg.domain.names import VersionRef
 from mreg.domain.paths import is_project_file
 from mreg.errors import MregError
 from mreg.registry.local import LocalRegistry
-from mreg.server.concurrency import ConcurrencyLimit, client_of
+from mreg.server.concurrency import ConcurrencyLimit, client_of, run_transfer
 from mreg.server.guard import token_revoked
 from mreg.server.problems import Refused
 from mreg.server.settings import DIRECT_SECONDS
@@ -339,7 +339,7 @@ class FileResponse(Response):
                 await self._send(scope, receive, send)
         finally:
             with anyio.CancelScope(shield=True):
-                await run_sync(self._rest.close)
+                await run_transfer(scope, self._rest.close)
 
     async def _send(self, scope: Scope, receive: Receive, send: Send) -> None:
         gone = asyncio.create_task(disconnected(receive))  # send() does not raise if the client has disconnected
@@ -355,7 +355,7 @@ class FileResponse(Response):
                 for start in range(0, len(chunk), PIECE_BYTES):
                     piece = chunk[start : start + PIECE_BYTES]
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
-                chunk = await run_sync(self._rest.next)
+                chunk = await run_transfer(scope, self._rest.next)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except MregError as error:
             # The client receives fewer bytes than Content-Length, which every client reports as a failure.

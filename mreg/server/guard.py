@@ -16,7 +16,7 @@ from mreg.domain.scope import EVERYTHING, ModelScope
 from mreg.domain.text import quoted
 from mreg.results.tokens import Role, Token
 from mreg.server.access import Access, Client, Unreadable, WrongToken
-from mreg.server.concurrency import Turns, client_of
+from mreg.server.concurrency import TURNS, Turns, client_of
 from mreg.server.hub_errors import HUB_PATH, MISSING_TOKEN, add_error_headers
 from mreg.server.places import SEE_LOG
 from mreg.server.problems import Refused, http_error_response, too_large, unexpected_response
@@ -50,9 +50,6 @@ BATCH_PATH = re.compile(r"/models/[^/]+/blobs")
 
 LONG_BODIES = {"/gc": 64 << 20}
 """Maximum sizes of bodies that are longer than `BODY_LIMIT`, by path; their routes check the role first."""
-
-TURNS = 10
-"""Number of requests of one client that are answered at once, of 40 threads; see `mreg.server.concurrency.Turns`."""
 
 BEARER = {"WWW-Authenticate": "Bearer"}
 RETRY = {"Retry-After": "5"}
@@ -166,8 +163,7 @@ class Guard:
         caller: Caller = scope["mreg.caller"]
         inner["mreg.revoked"] = lambda: self._access.is_refused(caller.client)
         body = _Body(receive, scope, limit, lambda: self._access.is_refused_now(caller.client))
-        # Uploads have a separate limit, and a question about a busy upload waits without a thread.
-        needs_turn = caller.token is not None and not is_upload and BLOB_PATH.fullmatch(path) is None
+        needs_turn = caller.token is not None and not is_upload  # uploads have other limits
         answer = self._answer_in_turn if needs_turn else self._app
         try:
             await answer(inner, body.receive, guarded)
@@ -187,7 +183,7 @@ class Guard:
 
     async def _answer_in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request when its client has a turn. Sending a long response takes none: it needs no thread."""
-        turn = await self._turns.take(client_of(scope))
+        turn = scope["mreg.turn"] = await self._turns.take(client_of(scope))
 
         async def send_and_end(message: Message) -> None:
             turn.end()

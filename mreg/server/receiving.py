@@ -13,11 +13,10 @@ from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from typing import TypeVar
 
 import anyio
-from anyio.to_thread import run_sync
 from starlette.requests import ClientDisconnect, Request
 
 from mreg.errors import MregError
-from mreg.server.concurrency import ConcurrencyLimit, client_of
+from mreg.server.concurrency import ConcurrencyLimit, client_of, run_transfer
 from mreg.server.problems import Refused, interrupted
 
 T = TypeVar("T")
@@ -63,11 +62,11 @@ async def feed_body(request: Request, feed: Callable[[bytes], None]) -> None:
             if size >= CHUNK_BYTES:
                 if parsing is not None:
                     await parsing
-                parsing = asyncio.create_task(run_sync(feed, b"".join(parts)))
+                parsing = asyncio.create_task(run_transfer(request.scope, feed, b"".join(parts)))
                 parts, size = [], 0
         if parsing is not None:
             await parsing
-        await run_sync(feed, b"".join(parts))
+        await run_transfer(request.scope, feed, b"".join(parts))
     except ClientDisconnect:
         raise interrupted() from None
     finally:
@@ -77,11 +76,11 @@ async def feed_body(request: Request, feed: Callable[[bytes], None]) -> None:
 
 
 @asynccontextmanager
-async def on_threads(manager: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """Enter and leave a context manager in threads, as it may wait for disks and networks."""
-    value = await run_sync(manager.__enter__)
+async def on_threads(request: Request, manager: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave the context manager of an upload in threads, as it may wait for disks and networks."""
+    value = await run_transfer(request.scope, manager.__enter__)
     try:
         yield value
     finally:
         with anyio.CancelScope(shield=True):
-            await run_sync(manager.__exit__, *sys.exc_info())
+            await run_transfer(request.scope, manager.__exit__, *sys.exc_info())

@@ -64,7 +64,7 @@ def serve(
     takes_direct = settings.direct and not settings.read_only
     with listening, upkeep(registry, notice) if takes_direct else contextlib.nullcontext():
         remove_leftovers()
-        app = build_app(registry, settings)
+        app = build_app(registry, settings, threads=limits.threads)
         config = uvicorn.Config(
             app,
             http=Protocol.factory(Connections(limits, settings.trusted_proxies)),  # type: ignore[arg-type]

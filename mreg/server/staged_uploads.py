@@ -71,7 +71,7 @@ async def begin_staged(
     direct = settings.direct
     if await run_sync(lambda: registry.should_hash_first(model, upload, body.size, direct=direct)):
         return offset_response(StagedUpload(offset=0, hash_first=True))
-    return offset_response(await settled(lambda: registry.look_at_staged(model, upload)))
+    return offset_response(await settled(request, lambda: registry.look_at_staged(model, upload)))
 
 
 @router.get(
@@ -79,9 +79,9 @@ async def begin_staged(
     responses=responses(schemas.StagedUpload),
     dependencies=[requires_role(Role.WRITER)],
 )
-async def show_staged(model: Model, upload: UploadId, registry: RegistryOf) -> JSONResponse:
+async def show_staged(model: Model, upload: UploadId, registry: RegistryOf, request: Request) -> JSONResponse:
     """Return how much of an upload of the caller for the model has arrived, in the header ``Upload-Offset``, too."""
-    return offset_response(await settled(lambda: registry.look_at_staged(model, upload)))
+    return offset_response(await settled(request, lambda: registry.look_at_staged(model, upload)))
 
 
 @router.patch("/models/{model}/uploads/{upload}", responses=responses(schemas.StagedUpload), openapi_extra=BYTES_BODY)

@@ -174,7 +174,7 @@ class TokenFile:
                 status = os.fstat(stream.fileno())
                 data = stream.read(FILE_BYTES + 1)
             text = data.decode()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise NotFound(f"token file {quoted(self._path)} not found", hint=CREATE_LINE) from None
         except (OSError, UnicodeDecodeError) as error:
             raise Unavailable(f"cannot read the token file {quoted(self._path)}: {error}") from error

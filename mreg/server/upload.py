@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyio.to_thread import run_sync
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
@@ -25,6 +24,7 @@ from mreg.domain.text import nearest, quoted
 from mreg.errors import BadInput
 from mreg.registry.incoming import IncomingArtifact
 from mreg.registry.local import LocalRegistry
+from mreg.server.concurrency import run_transfer
 from mreg.server.form import FILE_PART, FOLDER_PART, FORM_HINT, PARTS, TAR_PART, Form
 from mreg.server.new_version import SCHEMA
 from mreg.server.problems import Refused
@@ -176,13 +176,13 @@ async def receive_upload(
     refuse_compression(request)
     query = _query(request)
     checksum = _checksum(request.headers.get(CHECKSUM_HEADER), "the header X-Checksum-Sha256")
-    await run_sync(registry.model, model)
+    await run_transfer(request.scope, registry.model, model)
     with upload_slot(request):
-        async with on_threads(IncomingArtifact(registry, announced_size(request))) as artifact:
+        async with on_threads(request, IncomingArtifact(registry, announced_size(request))) as artifact:
             if is_tar:
-                await run_sync(artifact.begin_tar)
+                await run_transfer(request.scope, artifact.begin_tar)
                 await feed_body(request, artifact.write)
-                await run_sync(artifact.end)
+                await run_transfer(request.scope, artifact.end)
                 fields = query
             else:
                 form = Form(options[b"boundary"], artifact, check_field)
@@ -209,7 +209,7 @@ async def receive_upload(
                 )
                 return version, notes
 
-            return await run_sync(push)
+            return await run_transfer(request.scope, push)
 
 
 def _executables(fields: dict[str, str]) -> tuple[str, ...]:

@@ -62,8 +62,10 @@ def test_only_the_own_origin_or_a_person_may_be_the_site_of_a_request(server: Se
     for site in ("same-origin", "none"):
         answer = server.ask("POST", "/models", json={"name": site}, headers={"Sec-Fetch-Site": site})
         assert answer.status_code == 200, site
-    twice = b"POST /models HTTP/1.1\r\nHost: localhost\r\nReferer: http://localhost/\r\nReferer: http://evil.example/\r\n\r\n"
-    assert server.raw(twice, timeout=1).startswith(b"HTTP/1.1 400")
+    twice = (
+        b"POST /models HTTP/1.1\r\nHost: localhost\r\nReferer: http://localhost/\r\nReferer: http://evil.example/\r\n"
+    )
+    assert server.raw(twice + b"Connection: close\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
 def test_a_link_on_another_page_leads_to_the_web_page_alone(server: Served) -> None:

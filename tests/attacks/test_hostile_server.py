@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.artifacts.upload import ONE_PASS_BYTES
 from mreg.registry import remote_session
 from mreg.registry.local import LocalRegistry
 from mreg.remote import blobs, connection, direct_upload
@@ -40,12 +41,14 @@ class Liar:
         envelope: The answer to every request that is not for a blob.
         blob: Writes the answer to a request for a blob or several.
         offsets: Where each request of an upload ends, again and again.
+        endless: Whether the answers to the bytes of an upload have no end.
     """
 
     def __init__(self, envelope: dict[str, Any]) -> None:
         self.envelope = envelope
         self.blob: Callable[[BaseHTTPRequestHandler], None] = lambda handler: send(handler, b"")
         self.offsets = cycle([0])
+        self.endless = False
         liar = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -64,17 +67,26 @@ class Liar:
                     ]
                 else:
                     part = {"number": 1, "start": 0, "size_bytes": 1, "url": f"{liar.url}/part"}
-                    result = {"digest": DIGEST, "arrived_bytes": next(liar.offsets), "parts": [part]}
+                    offset = next(liar.offsets)
+                    result = {"digest": DIGEST, "arrived_bytes": offset, "parts": [part]}
+                    result |= {"offset": offset, "hash_first": False}
                 send(self, json.dumps({**liar.envelope, "result": result}).encode(), MEDIA)
 
             def do_PUT(self) -> None:
                 """Take the bytes of a direct upload."""
                 self.rfile.read(int(self.headers["Content-Length"]))
-                send(self, b"")
+                self.close_connection = liar.endless
+                if liar.endless:
+                    _endless_body(self)
+                else:
+                    send(self, b"")
 
             def do_PATCH(self) -> None:
                 """Take the bytes, and say that others arrived."""
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                if liar.endless and self.command == "PATCH":
+                    self.close_connection = True
+                    _endless_body(self, next(liar.offsets))
                 self.send_response(200)
                 for name, value in {"Upload-Offset": next(liar.offsets), "Content-Length": 0, "Mreg-Api": 1}.items():
                     self.send_header(name, str(value))
@@ -176,9 +188,10 @@ def _endless_header(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(b"x" * 65536)
 
 
-def _endless_body(handler: BaseHTTPRequestHandler) -> None:
+def _endless_body(handler: BaseHTTPRequestHandler, offset: int = 0) -> None:
     handler.wfile.write(
-        b"HTTP/1.1 200 OK\r\nMreg-Api: 1\r\nContent-Type: application/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"HTTP/1.1 200 OK\r\nMreg-Api: 1\r\nUpload-Offset: %d\r\nContent-Type: application/octet-stream\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n" % offset
     )
     while True:
         handler.wfile.write(b"10000\r\n" + b"x" * 65536 + b"\r\n")
@@ -240,20 +253,22 @@ def test_a_manifest_with_a_path_elsewhere_is_refused(liar: Liar, registry: Local
         assert "\x1b" not in error.message
 
 
+@pytest.mark.parametrize("endless", [False, True])
 @pytest.mark.parametrize("offsets", [[0], [0, 1]])
 @pytest.mark.parametrize(
     ("size", "why"),
     [
         (DIRECT_BYTES - 1, "it does not accept the bytes that are sent"),
         (DIRECT_BYTES, "the parts that were sent have not arrived"),
+        (ONE_PASS_BYTES, "it does not accept the bytes that are sent"),
     ],
 )
 @pytest.mark.parametrize("liar", ["file"], indirect=True)
 def test_a_push_to_a_server_that_keeps_no_byte_ends(
-    liar: Liar, monkeypatch: pytest.MonkeyPatch, size: int, why: str, offsets: list[int]
+    liar: Liar, monkeypatch: pytest.MonkeyPatch, size: int, why: str, offsets: list[int], endless: bool
 ) -> None:
     monkeypatch.setattr(direct_upload, "BACKOFF_SECONDS", 0.01)
-    liar.offsets = cycle(offsets)
+    liar.offsets, liar.endless = cycle(offsets), endless
     Path("large.bin").write_bytes(b"l" * size)
     with mreg.open_registry(server=liar.url, token="x") as remote, pytest.raises(mreg.Unavailable) as raised:
         remote.push("large.bin", name="m")

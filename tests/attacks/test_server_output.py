@@ -27,7 +27,7 @@ def test_the_log_and_the_answers_are_text(words: tuple[str, ...], serve: Serve) 
     assert served.get("/models/m").json()["description"] == HOSTILE
     with requests.Session() as session:
         session.get(f"{served.url}/models", headers={"User-Agent": "\x9b2J", "Host": "\x9b.example"}, timeout=30)
-    served.raw(b"GET /\xc2\x9b2J\x1b[31m HTTP/1.1\r\nHost: localhost\r\n\r\n", timeout=2)
+    served.raw(b"GET /\xc2\x9b2J\x1b[31m HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     served.stop()
     assert printable_only(served.log.read_bytes())
 

@@ -6,26 +6,43 @@ import csv
 import io
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+from mreg.cli import app
 from tests.conftest import Done, Mreg
 
 
+@pytest.fixture(scope="module")
+def told(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home and the working folder after the commands of the story, made once: each test has a copy."""
+    folder = tmp_path_factory.mktemp("story")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for name in ("home", "here"):
+            (folder / name).mkdir()
+        monkeypatch.setenv("HOME", str(folder / "home"))
+        monkeypatch.setenv("MREG_USER", "tester")
+        monkeypatch.chdir(folder / "here")
+        path = Path("model.pkl")
+        path.write_bytes(b"\x80\x04K\x01.")
+        pushed = ["push", "model.pkl", "-n", "classifier"]
+        assert app.run([*pushed, "--accuracy", "0.91", "--latency-ms", "12", "--param", "lr=0.1"]) == 0
+        path.write_bytes(b"\x80\x04K\x02.")
+        more = ["--metric", "auc=0.99", "--tag", "team=fraud", "--alias", "champ", "--parent", "classifier@1"]
+        assert app.run([*pushed, "--accuracy", "0.95", "--latency-ms", "20", "--param", "lr=0.2", *more]) == 0
+        assert app.run(["promote", "classifier", "1", "--to", "production"]) == 0
+        assert app.run(["register", "ranker", "--description", "ranks"]) == 0
+        assert app.run(["export", "classifier"]) == 0
+    return folder
+
+
 @pytest.fixture
-def story(command: Mreg) -> Mreg:
+def story(command: Mreg, told: Path) -> Mreg:
     """Two versions of classifier, the first in Production, and an empty model."""
-    Path("model.pkl").write_bytes(b"\x80\x04K\x01.")
-    command("push", "model.pkl", "-n", "classifier", "--accuracy", "0.91", "--latency-ms", "12", "--param", "lr=0.1")
-    Path("model.pkl").write_bytes(b"\x80\x04K\x02.")
-    command(
-        "push", "model.pkl", "-n", "classifier", "--accuracy", "0.95", "--metric", "auc=0.99", "--latency-ms", "20",
-        "--param", "lr=0.2", "--tag", "team=fraud", "--alias", "champ", "--parent", "classifier@1",
-    )  # fmt: skip
-    command("promote", "classifier", "1", "--to", "production")
-    command("register", "ranker", "--description", "ranks")
-    command("export", "classifier")
+    shutil.copytree(told / "home", os.environ["HOME"], dirs_exist_ok=True)
+    shutil.copytree(told / "here", ".", dirs_exist_ok=True)
     return command
 
 
@@ -238,8 +255,14 @@ def test_ci_writes_outputs_and_a_summary(story: Mreg, monkeypatch: pytest.Monkey
         (["push", "model.pkl", "-n", "c", "--metric", "accuracy=1", "--accuracy", "1"], 2, "error: the metric 'accuracy' is given twice\n  give it once: by flag or in a file\n"),
         (["push", "model.pkl", "-n", "c", "--accuracy", "nan"], 2, "error: invalid value of the metric 'accuracy': 'nan'\n  use a finite decimal number: --metric accuracy=0.95\n"),
         (["push", "nowhere.pkl"], 4, "error: 'nowhere.pkl' does not exist\n  check the path\n"),
+        (["push", "model.pkl/x"], 4, "error: 'model.pkl/x' does not exist\n  check the path\n"),
+        (["import", "model.pkl/x"], 4, "error: 'model.pkl/x' does not exist\n  check the path\n"),
+        (["restore", "model.pkl/x"], 4, "error: file not found: 'model.pkl/x'\n"),
+        (["policy", "apply", "model.pkl/x"], 4, "error: the policy file 'model.pkl/x' does not exist\n  check the path\n"),
+        (["export", "classifier", "-o", "-", "--force"], 2, "error: a bundle is not written to standard output\n  name a file: -o FILE\n"),
+        (["verify", "--all", "classifier", "--sample", "5%"], 2, "error: --all and a reference exclude each other\n  give one of them\n"),
         (["pull", "classifier", "3"], 4, "error: classifier has no version 3\n  list the versions: mreg show classifier\n"),
-        (["pull", "classifier@1", "model.pkl/where"], 4, None),
+        (["pull", "classifier@1", "model.pkl/where"], 2, None),
         (["pull", "classifier@1", "--stdout", "x"], 2, None),
         (["register", "classifier"], 7, "error: model 'classifier' already exists\n  show it: mreg show classifier; change it: mreg edit classifier\n"),
         (["register", "a@3"], 2, "error: 'a@3' names a version, and this needs a model\n  write a\n"),

@@ -604,9 +604,9 @@ def test_python_opens_a_server(served: Serving, monkeypatch: pytest.MonkeyPatch)
 
 
 NEXT_TO_CATALOG = [
-    (["serve"], "serve the registry", "mreg serve"),
-    (["restore", "b.db", "--yes"], "restore a backup", "mreg restore b.db"),
-    (["restore", "b.db"], "restore a backup", "mreg restore b.db"),
+    (["serve", "--port", "80", "--profile=team"], "serve the registry", "mreg serve --port 80"),
+    (["--profile", "team", "restore", "b.db", "--yes"], "restore a backup", "mreg restore b.db --yes"),
+    (["restore", "b b.db", "--with-tokens"], "restore a backup", "mreg restore 'b b.db' --with-tokens"),
     (["upgrade"], "upgrade the catalog", "mreg upgrade"),
 ]
 
@@ -665,9 +665,10 @@ def test_the_way_to_a_catalog_works_wherever_the_server_is_named(
     }
     assert needs.err.endswith(f"\n  or {ways[named_by]}\n")
     assert ("which MREG_SERVER names" in needs.err) == (named_by == "variable")
-    imports = command("import", "hf:org/net")
+    imports = command("import", "hf:x", "--as", "org/net", "--dry-run")
+    assert "on the machine of the server, run: mreg import hf:x --name org/net --dry-run\n" in imports.err
     first, second, third = (line.strip() for line in imports.err.partition("a bundle:\n")[2].splitlines())
-    assert (first.endswith(" mreg import hf:org/net"), third) == (True, "mreg import model.mreg")
+    assert (first.endswith(" mreg import hf:x --name org/net"), third) == (True, "mreg import model.mreg")
     assert second.endswith(" mreg export org/net -o model.mreg")
     before = [words.partition("mreg ")[0] for words in (first, second)]
     script = f"{before[0]}{sys.executable} -m mreg register org/net && {before[1]}{sys.executable} -m mreg list -q"
@@ -713,7 +714,7 @@ def test_a_profile_with_a_server_is_added_shown_and_checked(
     file = Path(os.environ["HOME"]) / ".config/mreg/config.yaml"
     assert done.out == (
         "key\tvalue\torigin\n"
-        f"name\tteam\t--profile\nserver\t{served.url}\t{file}, line 3\nmodel\tchurn\t{file}, line 4\n"
+        f"name\tteam\t{file}\nserver\t{served.url}\t{file}, line 3\nmodel\tchurn\t{file}, line 4\n"
         "token\tnone\t\n"
     )
     shown = json.loads(command("profile", "show", "team", "--json").out)

@@ -289,17 +289,46 @@ def test_history_shows_an_expiry_that_is_not_a_time_as_text(expires: object) -> 
     assert exact(render([event]).flat.rows[0][-1]) == f"token ci, models none, expires {shown}"
 
 
-def test_history_lists_the_deployments_that_were_refused() -> None:
+@pytest.mark.parametrize(
+    ("action", "details", "sentence", "text"),
+    [
+        (
+            "refused",
+            {"hook": "notify", "deployments": [3, 4], "why": "its event was changed"},
+            "hook notify refused for deployments 3, 4: its event was changed",
+            "hook notify, deployments 3, 4, why its event was changed",
+        ),
+        (
+            "succeeded",
+            {"hook": "deploy", "key": "bf92.1", "of": 22, "outcome": 0},
+            "hook deploy succeeded for event 22",
+            "hook deploy, key bf92.1, for event 22",
+        ),
+        (
+            "failed",
+            {"hook": "deploy", "key": "bf92.1", "of": 22, "outcome": 3},
+            "hook deploy failed for event 22 (outcome 3)",
+            "hook deploy, key bf92.1, for event 22, outcome 3",
+        ),
+        (
+            "requested",
+            {"hooks": ["deploy", "notify"], "of": 22},
+            "hooks deploy, notify requested for event 22",
+            "hooks deploy, notify, for event 22",
+        ),
+    ],
+)
+def test_history_tells_which_hooks_ran_for_which_event(
+    action: str, details: dict[str, object], sentence: str, text: str
+) -> None:
     from mreg.cli.views import render
     from mreg.domain.events import chained
 
-    details = {"hook": "notify", "deployments": [3, 4], "why": "its event was changed"}
     event = chained(
-        None, at=datetime(2026, 1, 1, tzinfo=UTC), actor="ada", action="deployment.refused", details=details
+        None, at=datetime(2026, 1, 1, tzinfo=UTC), actor="ada", action=f"deployment.{action}", details=details
     )
-    text = "hook notify, deployments 3, 4, why its event was changed"
     assert exact(render([event]).flat.rows[0][-1]) == text
-    assert short(render([event]).tables[0].rows[0][-1]) == f"refused: {text}"
+    assert short(render([event]).tables[0].rows[0][-1]) == sentence
 
 
 def test_history_tells_what_an_edit_changed(registry_of_two: Mreg) -> None:

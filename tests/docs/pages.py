@@ -43,6 +43,8 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 
+from tests.forking import forked_mreg
+
 ROOT = Path(__file__).parent.parent.parent
 COLUMNS = 100
 SHOWN_HOME = "/home/ada"
@@ -236,7 +238,7 @@ def run(page: Page, home: Path, replaced: Sequence[tuple[str, str]] = (), second
         "MREG_USER": "ada",
         "DOCS": str(ROOT / "docs"),
         "EXAMPLES": str(ROOT / "examples"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(map(str, (forked_mreg().parent, Path(sys.executable).parent, os.environ["PATH"]))),
         "PYTHONPATH": str(ROOT),
         "TZ": "UTC",
         "TERM": "xterm",

@@ -2,89 +2,30 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import random
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-import mreg
 from mreg.domain.events import first_broken, stages_at
 from mreg.domain.model import ModelStage
 from mreg.registry.local import LocalRegistry
 from mreg.results.models import ModelVersions
 from tests.conftest import EVERY_PROVIDER, FULL, local_registry
+from tests.faults.living import live
+from tests.forking import start_function
 from tests.servers import Place
 
 WORKERS, STEPS = (8, 120) if FULL else (4, 30)
 IN_BUCKET = (6, 40) if FULL else (3, 10)
 """Workers and steps where the catalog is in a bucket."""
 
-NAMES = ("m", "n")
-
-
-def live(home: str, folder: str, seed: int, steps: int = STEPS) -> None:
-    """One process's life: whatever chance picks; what the registry refuses in its own words is fine."""
-    os.environ.update(HOME=home, MREG_USER=f"w{seed}")
-    os.chdir(folder)
-    chance = random.Random(seed)
-    path = Path(f"f{seed}")
-    with local_registry() as registry:
-        for step in range(steps):
-            name = chance.choice(NAMES)
-            some = f"{name}@{chance.randint(1, 12)}"
-            path.write_text(f"{seed} {step}" if chance.random() < 0.7 else "the same")
-            action = chance.choice(
-                ["push", "push", "push", "promote", "promote", "production", "archive", "rollback", "alias", "delete",
-                 "rename", "tag", "edit", "pull", "show"]
-            )  # fmt: skip
-            try:
-                if action == "push":
-                    registry.push(path, name=name, stage=chance.choice([None, None, "staging", "production"]))
-                elif action == "promote":
-                    registry.promote(some)
-                elif action == "production":
-                    registry.promote(some, to="production")
-                elif action == "archive":
-                    registry.archive(some)
-                elif action == "rollback":
-                    registry.rollback(name)
-                elif action == "alias":
-                    registry.set_alias(some, chance.choice(["champ", "old"]))
-                elif action == "delete":
-                    registry.delete(some, force=chance.random() < 0.3)
-                elif action == "rename":
-                    registry.rename(name, chance.choice([*NAMES, "o"]))
-                elif action == "tag":
-                    registry.tag(some, add={"by": str(seed)})
-                elif action == "edit":
-                    registry.edit(some, parent=f"{chance.choice(NAMES)}@{chance.randint(1, 12)}")
-                elif action == "pull":
-                    pulled = registry.pull(some, f"out{seed}-{step}")
-                    assert pulled.destination.read_bytes()
-                else:
-                    shown = registry.show(name)
-                    assert isinstance(shown, ModelVersions)
-                    for stage in (ModelStage.STAGING, ModelStage.PRODUCTION):
-                        assert [version.stage for version in shown.versions].count(stage) <= 1
-            except (mreg.NotFound, mreg.NotAllowed, mreg.AlreadyExists, mreg.Conflict):
-                pass
-
 
 def run(registry: LocalRegistry, workers: int, steps: int) -> None:
     """Let the workers live, then hold what they left against its audit trail."""
-    context = multiprocessing.get_context("spawn")
-    lives = [
-        context.Process(target=live, args=(os.environ["HOME"], os.getcwd(), seed, steps))
-        for seed in range(1, workers + 1)
-    ]
-    for one in lives:
-        one.start()
-    for one in lives:
-        one.join()
-    assert [one.exitcode for one in lives] == [0] * workers
+    lives = [start_function(live, seed, steps, log=f"log-{seed}") for seed in range(1, workers + 1)]
+    codes = [one.wait() for one in lives]
+    assert codes == [0] * workers, [Path(f"log-{seed}").read_text() for seed in range(1, workers + 1)]
     session = registry._session
     events = session.catalog.read(lambda reader: reader.events(newest_first=False))
     assert first_broken(events) is None

@@ -95,10 +95,10 @@ def test_a_parent_that_is_not_a_folder_is_named(registry: mreg.Registry) -> None
     Path("file").write_text("mine")
     os.symlink("nowhere", "link")
     for destination in ("file/x/y", "file/", "link/x/y", "link/"):
-        with untouched(os.getcwd()), pytest.raises(mreg.NotFound) as caught:
+        with untouched(os.getcwd()), pytest.raises(mreg.BadInput) as caught:
             registry.pull("fi@1", destination)
         first = Path(destination.split("/")[0]).absolute()
-        assert caught.value.message == f"the folder '{first}' is not a folder"
+        assert caught.value.message == f"'{first}' is not a folder"
         assert caught.value.hint == "name another destination"
 
 

@@ -176,8 +176,10 @@ def test_one_may_not_approve_ones_own_push(person: As) -> None:
         5,
         "error: ada cannot approve m@1: the policy does not count own approvals\n  ask another user to approve it\n",
     )
-    for name, given in (("lin", 1), ("lin", 1), ("grace", 2)):
+    repeated = "lin had approved m@1 for Staging before: nothing changed\n"
+    for name, given, note in (("lin", 1, ""), ("lin", 1, repeated), ("grace", 2, "")):
         done = person(name, "approve", "m@1", "--to", "staging", "--json")
+        assert done.err == note
         assert json.loads(done.out)["approved_by"] == ["lin", "grace"][:given]
     assert person("lin", "approve", "m@1", "--to", "staging", "--withdraw").code == 0
     assert person("lin", "approve", "m@1", "--to", "staging", "--withdraw").code == 4
@@ -189,7 +191,9 @@ def test_one_may_not_approve_ones_own_push(person: As) -> None:
 def test_a_rejection_stands_until_it_is_taken_back(policy: As, command: Mreg) -> None:
     assert policy("lead", "approve", "m@2").code == 0
     assert policy("risk", "reject", "m@2").code == 2
-    assert policy("risk", "reject", "m@2", "--reason", "biased").code == 0
+    for note in ("", "risk had rejected m@2 for Production before: nothing changed\n"):
+        done = policy("risk", "reject", "m@2", "--reason", "biased")
+        assert (done.code, done.err) == (0, note)
     done = policy("ada", "promote", "m@2")
     assert (done.code, done.err.splitlines()[0]) == (5, "error: m@2 was rejected for Production by risk: biased")
     assert "m@2\tProduction\trejection by risk\tblocks\tbiased" in command("approvals").out

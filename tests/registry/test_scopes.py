@@ -370,7 +370,7 @@ OF_ONE_MODEL = {
         "artifact"
     ).split()),
     *(f"events.{name}" for name in "of_model of_model_newest_first of_version of_version_newest_first using "
-        "stage_entered by_seq link last_move last".split()),
+        "stage_entered by_seq link last_move last deletion".split()),
     *(f"deployments.{name}" for name in "of_model by_id by_key counts count open".split()),
     *("policies.of", "policies.decisions"),
 }  # fmt: skip

@@ -469,20 +469,40 @@ def test_a_revocation_names_the_tokens_that_the_client_created(registry: LocalRe
     assert {token.name: token.expired for token in registry.tokens()} == {
         "lead": False, "lead/b": False, "lead/b/c": False, "lead/old": True
     }  # fmt: skip
-    nested = registry.acting_as("lead/b", scope=child.scope, client=child)
     registry.revoke_token("lead")
     command = "to revoke them: mreg token revoke lead --with-created"
     assert told == [f"2 tokens that lead created can still be used: lead/b, lead/b/c; {command}"]
-    assert nested.revoke_token("lead", with_created=True).name == "lead"  # not with its own token
-    assert {token.name for token in registry.tokens()} == {"lead/b", "lead/old"}
-    nested.create_token("lead/b/d", models="a/x")
-    registry.revoke_token("lead/b")
     assert registry.revoke_token("lead", with_created=True).name == "lead"
-    assert told[2:] == ["revoked 1 token that lead created: lead/b/d"]
+    assert told[1:] == ["revoked 2 tokens that lead created: lead/b, lead/b/c"]
     assert [token.name for token in registry.tokens()] == ["lead/old"]
     with pytest.raises(NotFound, match="token 'lead' was revoked already"):
         registry.revoke_token("lead", with_created=True)
     registry.verify_audit()
+
+
+def test_revoking_created_tokens_leaves_the_token_that_the_client_uses(registry: LocalRegistry) -> None:
+    registry.create_token("lead")
+    deputy = registry.acting_as("lead").create_token("deputy", role="admin").token
+    registry.acting_as("lead").create_token("other")
+    registry.acting_as("deputy", client=deputy).revoke_token("lead", with_created=True)
+    assert [token.name for token in registry.tokens()] == ["deputy"]
+
+
+@pytest.mark.parametrize("with_created", [False, True])
+def test_a_limited_client_does_not_revoke_the_tokens_that_its_own_was_created_with(
+    registry: LocalRegistry, with_created: bool
+) -> None:
+    client, models = registry, ("a/*", "b/*")
+    for name in ("lead", "lead/b", "lead/b/c"):
+        made = client.create_token(name, role="admin", models=models).token
+        client = registry.acting_as(name, scope=made.scope, client=made)
+    for above in ("lead", "lead/b"):
+        with pytest.raises(NotAllowed) as caught:
+            client.revoke_token(above, with_created=with_created)
+        message = f"cannot revoke the token '{above}': your own token 'lead/b/c' was created with it"
+        assert (caught.value.message, caught.value.hint) == (message, "ask an administrator for all models")
+    assert [token.name for token in registry.tokens()] == ["lead", "lead/b", "lead/b/c"]
+    assert client.revoke_token("lead/b/c", with_created=with_created).revoked_at is not None
 
 
 def test_a_revoked_client_manages_no_tokens(registry: LocalRegistry) -> None:

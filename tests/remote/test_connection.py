@@ -663,7 +663,31 @@ def test_a_server_that_is_restarted_is_waited_for(fake: Serve) -> None:
         server.stop()
         with pytest.raises(errors.Unavailable, match="connection refused"):
             connection.call("POST", "/models", body={})  # nothing was sent
-    assert len(pauses) == connections.ATTEMPTS - 1
+    assert len(pauses) == connections.RESTART_ATTEMPTS - 1
+    assert 8 < sum(pauses) < 18  # a restart with the start of a process and a recovery of the catalog
+
+
+@pytest.mark.parametrize("status", ["502", "503", "504"])
+def test_a_server_that_is_restarted_behind_a_proxy_is_waited_for(fake: Serve, status: str) -> None:
+    told: list[str] = []
+    server = fake(answer(), answer(HTML, f"{status} x", "text/html", "Connection: close", api=None))
+    with Connection(server.url, notice=told.append) as connection, counted_pauses() as pauses:
+        connection.call("GET", "/models")
+        with pytest.raises(errors.Unavailable, match=status):
+            connection.call("GET", "/models")
+    assert len(pauses) == connections.RESTART_ATTEMPTS - 1
+    assert [text.partition(": ")[0] for text in told] == [f"waiting for {server.url}"]
+
+
+def test_a_wait_for_a_server_that_cannot_be_reached_is_told(fake: Serve) -> None:
+    told: list[str] = []
+    server = fake(answer(OK, "200 OK", "application/vnd.mreg+json", "Connection: close"))
+    with Connection(server.url, notice=told.append) as connection, counted_pauses():
+        connection.call("GET", "/models")
+        server.stop()
+        with pytest.raises(errors.Unavailable):
+            connection.call("GET", "/models")
+    assert told == [f"cannot reach {server.url}: connection refused; trying again"]
 
 
 def test_connections_are_used_again_and_shared_by_threads(fake: Serve) -> None:
@@ -1127,8 +1151,8 @@ def test_a_proxy_can_ask_for_a_pause(fake: Serve, status: str, asked: str, pause
     assert pauses[0] == pause or pause == 0.0
 
 
-def test_pauses_double_with_each_attempt() -> None:
-    for attempt, longest in ((1, 0.25), (2, 0.5), (3, 1.0), (4, 2.0)):
+def test_pauses_double_with_each_attempt_up_to_a_limit() -> None:
+    for attempt, longest in ((1, 0.25), (2, 0.5), (3, 1.0), (4, 2.0), (5, 2.0), (11, 2.0)):
         found = [connections._backoff(attempt) for _ in range(200)]
         assert longest / 2 <= min(found) < longest * 0.6
         assert longest * 0.9 < max(found) <= longest

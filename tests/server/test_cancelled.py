@@ -9,11 +9,13 @@ from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.requests import Request
 
 from mreg.registry.local import LocalRegistry
 from mreg.results.tokens import Role
 from mreg.server.app import build_app
+from mreg.server.concurrency import TransferThreads
 from mreg.server.download import begin
 from mreg.server.guard import Caller
 from mreg.server.operations import Operation
@@ -55,8 +57,11 @@ class Work:
 
 
 def scope(**more: Any) -> dict[str, Any]:
-    caller = Caller("ada", Role.ADMIN)
-    return {"type": "http", "headers": [], "mreg.caller": caller, "mreg.revoked": lambda: False, **more}
+    caller, app = Caller("ada", Role.ADMIN), FastAPI()
+    app.state.transfer_threads = TransferThreads(1)
+    return {
+        "type": "http", "app": app, "headers": [], "mreg.caller": caller, "mreg.revoked": lambda: False, **more
+    }  # fmt: skip
 
 
 async def receive() -> Any:

@@ -169,10 +169,10 @@ def test_a_folder_that_is_cut_or_too_large_leaves_nothing(serve: Serve, store: P
     else:
         body, content_type = parts(files) + END, f"multipart/form-data; boundary={BOUNDARY}"
     head = f"POST {ROUTE} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {content_type}\r\n"
-    announced = server.raw(f"{head}Content-Length: {len(body)}\r\n\r\n".encode(), timeout=5)
+    announced = server.raw(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
     assert b" 413 " in announced.split(b"\r\n")[0]
     chunk = b"%x\r\n%s\r\n" % (len(body), body)
-    too_large = server.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode(), chunk, b"0\r\n\r\n", timeout=10)
+    too_large = server.raw(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode(), chunk, b"0\r\n\r\n")
     assert b" 413 " in too_large.split(b"\r\n")[0]
     assert nothing_happened(server, store)
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -183,13 +183,16 @@ def test_a_folder_that_is_cut_or_too_large_leaves_nothing(serve: Serve, store: P
         time.sleep(0.05)
 
 
+CLOSING = "Expect: 100-continue\r\nConnection: close\r\n\r\n"
+
+
 def test_roles_and_unknown_models_are_told_before_the_body_is_read(serve: Serve, tokens: Tokens) -> None:
     server = serve("--token-file", str(tokens.file))
     for name, model, status in (("reader", "classifier", 403), ("writer", "none", 404)):
         head = f"POST /models/{model}/versions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-tar\r\n"
         secret = tokens.secrets[name]
-        sent = f"{head}Authorization: Bearer {secret}\r\nContent-Length: 9999999\r\nExpect: 100-continue\r\n\r\n"
-        assert server.raw(sent.encode(), timeout=3).startswith(f"HTTP/1.1 {status}".encode())
+        sent = f"{head}Authorization: Bearer {secret}\r\nContent-Length: 9999999\r\n{CLOSING}"
+        assert server.raw(sent.encode()).startswith(f"HTTP/1.1 {status}".encode())
 
 
 def test_a_folder_goes_to_a_bucket_as_well(serve: Serve, bucket: Place, tmp_path: Path) -> None:
@@ -236,9 +239,7 @@ def test_a_stopped_folder_upload_is_told_so_and_leaves_nothing(
     monkeypatch.setattr(guard, "IDLE_SECONDS", 0.3)
     server = in_process()
     server.post("/models", {"name": "classifier"})
-    head = (
-        f"POST {ROUTE} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-tar\r\nContent-Length: 9999\r\n\r\n"
-    )
-    answer = server.raw(head.encode() + archive(member("a", b"x" * 3000))[:2000], timeout=10)
+    head = f"POST {ROUTE} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-tar\r\nContent-Length: 9999\r\n"
+    answer = server.raw(f"{head}Connection: close\r\n\r\n".encode() + archive(member("a", b"x" * 3000))[:2000])
     assert b" 408 " in answer.split(b"\r\n")[0]
     assert nothing_happened(server, store)

@@ -161,7 +161,7 @@ def test_an_import_is_the_same_as_locally(over: RemoteRegistry, remote: Remote, 
     progress: list[tuple[int, int]] = []
     found = again.import_bundle("m.mreg", "copy", aliases=True, progress=lambda *both: progress.append(both))
     assert found == expected
-    assert said == ["team/m@1 was imported as copy@1", "team/m@2 was imported as copy@2"]
+    assert not said
     assert progress
     assert registry.version("copy@champion").version == 1
     assert all(version.already_there for version in over.import_bundle("m.mreg", "copy").versions)
@@ -296,8 +296,12 @@ def test_a_lost_connection_says_what_can_have_been_changed(
     ("call", "action", "command"),
     [
         (lambda over: over.restore("b.db"), "restore a backup", "mreg restore b.db"),
-        (lambda over: over.upgrade(), "upgrade the catalog", "mreg upgrade"),
-        (lambda over: over.import_mlflow("http://u:secret@h"), "import from MLflow", "mreg import mlflow:URI"),
+        (lambda over: over.upgrade(dry_run=True), "upgrade the catalog", "mreg upgrade --dry-run"),
+        (
+            lambda over: over.import_mlflow("http://u:secret@h", models=["a*", "b"]),
+            "import from MLflow",
+            "mreg import mlflow:URI --model 'a*' --model b",
+        ),
         (
             lambda over: over.import_hub("a/b", revision="v1"),
             "import from the Hugging Face Hub",

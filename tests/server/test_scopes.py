@@ -406,6 +406,7 @@ def test_lists_show_all_that_is_within_the_pattern(site: Site) -> None:
     assert names("/models") == ["team-a/moved", "team-a/fraud", "team-a/churn"]
     assert sorted(names("/search")) == ["team-a/churn"] * 3 + ["team-a/fraud"] * 2 + ["team-a/moved"]
     assert set(names("/history?limit=1000")) == {*INSIDE, "team-a/deleted"}
+    assert set(names("/models/team-a%2Fdeleted/history")) == {"team-a/deleted"}
     linked = site.ask("limited", "GET", "/models", Asked(query="limit=2"), "")
     assert linked.headers["Link"] == '</models?limit=2&offset=2>; rel="next"'
     assert "Link" not in site.ask("limited", "GET", "/models", Asked(query="limit=3"), "").headers

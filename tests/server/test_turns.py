@@ -6,51 +6,121 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-import requests
 
-from mreg.registry import query
-from mreg.server.concurrency import Turns
-from mreg.server.guard import TURNS
+from mreg.registry import push, query, staged_uploads, uploads
+from mreg.registry.local import LocalRegistry
+from mreg.server.concurrency import THREADS, TURNS, Turns
+from mreg.server.download import _Steps
 from mreg.server.settings import ServerSettings
 from mreg.server.tokens import TokenFile
 from tests.server.conftest import Served, Tokens
 
+MODEL = "/models/m"
+DIGEST = f"sha256:{'0' * 64}"
+VERSION = {"files": {"model_file": b"x"}}
 
+SLOW: dict[str, tuple[ModuleType, str, str, str, dict[str, Any]]] = {
+    "a search": (query, "search", "GET", "/search", {}),
+    "a question about missing blobs": (
+        uploads, "missing_blobs", "POST", f"{MODEL}/blobs/missing", {"json": {"blobs": []}},
+    ),
+    "a question about an upload": (uploads, "look_at_upload", "GET", f"{MODEL}/blobs/{DIGEST}", {}),
+    "the begin of a staged upload": (
+        staged_uploads, "should_hash_first", "POST", f"{MODEL}/uploads/{'0' * 32}", {"json": {"size": 1}},
+    ),
+    "an upload": (uploads, "store_blob", "PUT", f"{MODEL}/blobs/{DIGEST}", {"data": b"x"}),
+    "a part of an upload": (
+        uploads, "begin_upload", "PATCH", f"{MODEL}/blobs/{DIGEST}",
+        {"data": b"x", "headers": {"Upload-Offset": "0", "Upload-Length": "1"}},
+    ),
+    "the model of an upload": (query, "model", "POST", f"{MODEL}/versions", VERSION),
+    "the version of an upload": (push, "push_upload", "POST", f"{MODEL}/versions", VERSION),
+}  # fmt: skip
+"""The function that is slow, and a request that runs it in a thread."""
+
+
+@pytest.mark.parametrize("what", SLOW)
 def test_many_slow_requests_of_a_client_do_not_delay_another(
-    in_process: Callable[..., Served], tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+    what: str, team: Team, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go, lock, active, most = threading.Event(), threading.Lock(), [0], [0]
-    real = query.search
+    module, name, method, path, options = SLOW[what]
+    registry.register("m")
+    slow = Slow(getattr(module, name))
+    monkeypatch.setattr(module, name, slow)
+    assert crowd(team, slow, method, path, **options) & {200, 201, 400, 409}
 
-    def slow(*words: Any, **options: Any) -> Any:
-        with lock:
-            active[0] += 1
-            most[0] = max(most[0], active[0])
-        assert go.wait(60)
-        with lock:
-            active[0] -= 1
-        return real(*words, **options)
 
-    monkeypatch.setattr(query, "search", slow)
+def test_many_slow_downloads_of_a_client_do_not_delay_another(
+    team: Team, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("m.bin").write_bytes(b"x" * (2 << 20))
+    registry.push("m.bin", name="m")
+    begun, real = set[_Steps](), _Steps.next
+    slow = Slow(real)
+
+    def read(steps: _Steps) -> bytes:
+        if steps in begun:
+            chunk: bytes = slow(steps)
+            return chunk
+        begun.add(steps)
+        return real(steps)
+
+    monkeypatch.setattr(_Steps, "next", read)
+    assert crowd(team, slow, "GET", f"{MODEL}/versions/1/artifact") == {200}
+
+
+Team = tuple[Served, Served]
+
+
+@pytest.fixture
+def team(in_process: Callable[..., Served], tokens: Tokens) -> Team:
+    """A server as a writer and as a reader."""
     server = in_process(ServerSettings(token_file=TokenFile(str(tokens.file), lambda _warning: None)))
+    return tuple(Served(server.url, server.process, server.log, tokens.secrets[name]) for name in ("writer", "reader"))  # type: ignore[return-value]
 
-    def ask(user: str, path: str) -> int:
-        headers = {"Authorization": f"Bearer {tokens.secrets[user]}"}
-        return requests.get(server.url + path, headers=headers, timeout=60).status_code
 
-    count = 45  # more than the server has threads
-    with ThreadPoolExecutor(count) as pool:
-        slow_ones = [pool.submit(ask, "reader", "/search") for _ in range(count)]
-        while active[0] < TURNS:
-            go.wait(0.01)
-        assert ask("writer", "/models") == 200
-        assert not any(one.done() for one in slow_ones)
-        go.set()
-        assert [one.result() for one in slow_ones] == [200] * count
-    assert most == [TURNS]
+def crowd(team: Team, slow: Slow, method: str, path: str, **options: Any) -> set[int]:
+    """Send more requests at once than the server has threads, while another client is served; return their statuses."""
+    client, other = team
+    with ThreadPoolExecutor(THREADS + 5) as pool:
+        asked = [pool.submit(client.ask, method, path, **options) for _ in range(THREADS + 5)]
+        slow.wait_for(TURNS)
+        assert other.get("/models").status_code == 200
+        slow.end()
+        statuses = {one.result().status_code for one in asked}
+    assert slow.most == TURNS
+    return statuses
+
+
+class Slow:
+    """A function whose calls wait for `end`."""
+
+    def __init__(self, real: Callable[..., Any]) -> None:
+        self._real, self._go, self._lock = real, threading.Event(), threading.Lock()
+        self._active = self.most = 0
+
+    def __call__(self, *words: Any, **options: Any) -> Any:
+        with self._lock:
+            self._active += 1
+            self.most = max(self.most, self._active)
+        assert self._go.wait(60)
+        with self._lock:
+            self._active -= 1
+        return self._real(*words, **options)
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many calls are in progress."""
+        while self._active < count:
+            self._go.wait(0.01)
+
+    def end(self) -> None:
+        """Let all calls go on."""
+        self._go.set()
 
 
 def test_turns_come_in_order_and_end_once() -> None:

@@ -167,12 +167,12 @@ def test_an_upload_beyond_the_limit_is_refused_and_leaves_nothing(serve: Serve, 
     server = serve("--max-upload", "2MB")
     server.post("/models", {"name": "classifier"})
     body = part("model_file", b"x" * (3 << 20), '; filename="m"') + END
-    announced = server.raw(f"{HEAD}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode(), timeout=5)
+    announced = server.raw(f"{HEAD}Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n".encode())
     assert b" 413 " in announced.split(b"\r\n")[0]
     chunks = [
         b"%x\r\n%s\r\n" % (1 << 20, body[at : at + (1 << 20)].ljust(1 << 20)) for at in range(0, len(body), 1 << 20)
     ]
-    unannounced = server.raw(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), *chunks, b"0\r\n\r\n", timeout=5)
+    unannounced = server.raw(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n".encode(), *chunks, b"0\r\n\r\n")
     assert b" 413 " in unannounced.split(b"\r\n")[0]
     assert nothing_happened(server, store)
     assert server.upload(b"x" * (1 << 20)).status_code == 200
@@ -184,7 +184,7 @@ def test_who_falls_silent_in_the_middle_is_sent_away(
     monkeypatch.setattr(guard, "IDLE_SECONDS", 0.3)
     server = in_process()
     server.post("/models", {"name": "classifier"})
-    answer = server.raw(f"{HEAD}Content-Length: 1000\r\n\r\n".encode() + FILE, timeout=10)
+    answer = server.raw(f"{HEAD}Content-Length: 1000\r\nConnection: close\r\n\r\n".encode() + FILE)
     assert b" 408 " in answer.split(b"\r\n")[0]
     assert nothing_happened(server, store)
 
@@ -208,7 +208,8 @@ def test_who_sends_a_byte_now_and_then_is_sent_away(
 
 def test_unknown_models_and_low_roles_are_told_before_the_body_is_asked_for(server: Served) -> None:
     head = HEAD.replace("classifier", "none")
-    answer = server.raw(f"{head}Content-Length: 99999999\r\nExpect: 100-continue\r\n\r\n".encode(), timeout=3)
+    head += "Connection: close\r\nExpect: 100-continue\r\n"
+    answer = server.raw(f"{head}Content-Length: 99999999\r\n\r\n".encode())
     assert answer.startswith(b"HTTP/1.1 404")
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -18,8 +16,8 @@ from typing import Any
 import pytest
 
 import mreg
+from mreg.artifacts import parallel
 from mreg.artifacts.store import ArtifactStore
-from mreg.catalog import removals
 from mreg.catalog.catalog import Catalog
 from mreg.catalog.database import Value
 from mreg.domain.events import time_text
@@ -28,8 +26,10 @@ from mreg.registry import gc, storing
 from mreg.registry.local import LocalRegistry
 from mreg.registry.session import Session
 from tests.conftest import FULL, Mreg, local_registry
+from tests.forking import Process, start_function
 from tests.places import KINDS, catalogs_of
 from tests.servers import new_place
+from tests.upkeep.collecting import collect, push_and_delete
 
 NOW = timedelta(0)
 
@@ -160,6 +160,25 @@ def test_a_version_that_is_made_while_gc_looks_keeps_its_bytes(
         assert registry.gc(grace=NOW, remove=True) == ()
     assert registry.verify().problems == ()
     assert registry.version("m@2").version == 2
+
+
+def test_a_folder_that_is_deleted_and_removed_while_gc_looks_does_not_stop_it(
+    registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkdir("d")
+    for text in ("one", "two"):
+        Path("d/x").write_text(text)
+        registry.push("d", name="f")
+    with local_registry() as other:
+
+        def delete() -> None:
+            other.delete("f@1")
+            other.gc(grace=NOW, remove=True)
+
+        Between(monkeypatch, parallel, "in_order", delete)
+        registry.gc(grace=NOW, remove=True)
+    assert len(blobs(registry)) == 2
+    assert registry.verify().problems == ()
 
 
 def test_a_push_waits_for_a_gc_that_lives_and_not_for_a_dead_one(
@@ -463,66 +482,34 @@ def test_gc_races_pushes_of_deleted_content(
     monkeypatch.setenv("MREG_CATALOG", catalogs_of(kind, request, monkeypatch, tmp_path)())
     artifacts = new_place(request.getfixturevalue("s3_server")).url if kind == "bucket" else str(tmp_path / "artifacts")
     monkeypatch.setenv("MREG_ARTIFACTS", artifacts)
-    context = multiprocessing.get_context("spawn")
     rounds = 40 if FULL else 3
-    pushers = [context.Process(target=_push_and_delete, args=(number, rounds, tmp_path)) for number in range(3)]
-    collectors = [context.Process(target=_collect, args=(number, tmp_path)) for number in range(2)]
-    for process in (*pushers, *collectors):
-        process.start()
+
+    def start_collector(number: int) -> Process:
+        return start_function(collect, number, str(tmp_path), log=f"collector-{number}.log")
+
+    collectors = [start_collector(number) for number in range(2)]
+    pushers = [
+        start_function(push_and_delete, number, rounds, str(tmp_path), log=f"pusher-{number}.log")
+        for number in range(3)
+    ]
     chance = random.Random(1)
     killed = len(collectors)
     try:
-        while any(process.is_alive() for process in pushers):
+        while any(process.poll() is None for process in pushers):
             time.sleep(chance.uniform(0, 0.5))
             if (tmp_path / f"collecting-{killed - 1 if killed > len(collectors) else 0}").exists():
-                os.kill(collectors[0].pid or 0, signal.SIGKILL)
-                collectors[0].join()
-                collectors[0] = context.Process(target=_collect, args=(killed, tmp_path))
-                collectors[0].start()
+                collectors[0].kill()
+                collectors[0].wait()
+                collectors[0] = start_collector(killed)
                 killed += 1
     finally:
         (tmp_path / "stop").touch()
-        for process in (*pushers, *collectors):
-            process.join()
-    assert [process.exitcode for process in pushers] == [0, 0, 0]
-    assert collectors[1].exitcode == 0
+        codes = [process.wait() for process in (*pushers, *collectors)]
+    codes.pop(3)  # of the collector that was killed again and again
+    assert codes == [0] * 4, [path.read_text() for path in sorted(Path().glob("*.log"))]
     with local_registry() as registry:
         assert registry.verify().problems == ()
         registry.verify_audit()
-
-
-def _soon() -> None:
-    removals.DEAD_AFTER = timedelta(seconds=2)
-    gc.LEASE_SECONDS = 1.0
-
-
-def _collect(number: int, place: Path) -> None:
-    """Collect until the file ``stop`` exists. The file ``collecting-N`` says that the first run is over."""
-    _soon()
-    with local_registry(user="collector") as registry:
-        while not (place / "stop").exists():
-            registry.gc(grace=NOW, remove=True)
-            (place / f"collecting-{number}").touch()
-
-
-def _push_and_delete(number: int, rounds: int, place: Path) -> None:
-    """Push ``rounds`` times while others collect. Every new version must have its bytes at once and at the end."""
-    _soon()
-    chance = random.Random(number)
-    os.makedirs(f"p{number}/d", exist_ok=True)
-    os.chdir(f"p{number}")
-    while not (place / "collecting-1").exists():
-        time.sleep(0.01)
-    with local_registry(user=f"p{number}") as registry:
-        for _ in range(rounds):
-            text = f"content {chance.randrange(4)}"
-            path = Path("d") if chance.random() < 0.5 else Path("file")
-            (path / "x" if path.is_dir() else path).write_text(text)
-            version = registry.push(path, name=f"m{number}")
-            if registry.verify(version.reference).problems:
-                os._exit(3)
-            if chance.random() < 0.9:
-                registry.delete(version.reference)
 
 
 def test_the_progress_of_a_removal_counts_each_blob(registry: LocalRegistry) -> None:

@@ -43,3 +43,7 @@ SELECT previous, hash FROM events WHERE seq = :seq
 SELECT * FROM events
 WHERE model_id = :model_id AND version = :version AND action IN ('version.stage_changed', 'version.deleted')
 ORDER BY seq DESC LIMIT 1
+
+-- name: deletion
+SELECT * FROM events
+WHERE model_id = :model_id AND model = :model AND action = 'model.deleted' ORDER BY seq DESC LIMIT 1

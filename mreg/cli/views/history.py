@@ -16,7 +16,7 @@ from mreg.cli.table import (
 )
 from mreg.cli.views import View
 from mreg.cli.views.edits import change_text
-from mreg.domain.events import Event, read_time
+from mreg.domain.events import Event, detail_name, read_time
 from mreg.domain.text import counted, size_text
 from mreg.errors import BadInput
 from mreg.results.history import AuditReport, StagesAt
@@ -71,6 +71,8 @@ def _sentence(event: Event) -> Cell:
         events = f": {counted(count, 'event')}" if isinstance(count, int) else ""
         active = f"; active tokens: {_compact(tokens)}" if tokens else ""
         return f"catalog restored from {_compact(details.get('file'))}{events}{active}"
+    if event.action.startswith("deployment."):
+        return _deployment(event)
     action = event.action.partition(".")[2].replace("_", " ")
     if action == "edited":
         return f"edited: {', '.join(_edits(details))}" if details else "edited without a change"
@@ -84,6 +86,17 @@ def _sentence(event: Event) -> Cell:
     if event.action.startswith("policy."):
         action = event.action.replace(".", " ")
     return f"{action}{' ' if explained.startswith('for ') else ': '}{explained}" if explained else action
+
+
+def _deployment(event: Event) -> str:
+    """Return an event of hooks: which ones, what happened, and the event or the deployments that they run for."""
+    details = event.details
+    words = [f"{name} {_compact(value)}" for name, value in _shown(details, "hook", "hooks")]
+    words += [event.action.removeprefix("deployment.")]
+    words += [f"{name} {_compact(value)}" for name, value in _shown(details, "of")]
+    words += [f"for {name} {_compact(value)}" for name, value in _shown(details, "deployments")]
+    words += [f"({name} {_compact(value)})" for name, value in _shown(details, "outcome")]
+    return " ".join(words) + (f": {details['why']}" if details.get("why") else "")
 
 
 def _edits(details: Mapping[str, object]) -> list[str]:
@@ -134,9 +147,7 @@ def _joined(parts: Sequence[tuple[str | datetime, ...]]) -> tuple[str | datetime
 def _shown(details: Mapping[str, object], *keys: str) -> list[tuple[str, object]]:
     """Return the details that are not empty, with their names in words."""
     return [
-        (key.replace("_", " "), details[key])
-        for key in keys or details
-        if details.get(key) not in (None, "", {}, [], False)
+        (detail_name(key), details[key]) for key in keys or details if details.get(key) not in (None, "", {}, [], False)
     ]
 
 

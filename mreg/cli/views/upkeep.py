@@ -89,7 +89,7 @@ def _copy_verification(found: CopyVerification) -> Rendering:
     rows = tuple((problem.path, Toned(problem.state, "bad"), problem.reason) for problem in found.problems)
     table = Table(columns=("file", "state", "reason"), rows=rows, wide=("file", "reason"))
     size = f"{counted(found.files, 'file')}, {size_text(found.size_bytes)}"
-    result = differences(found) if rows else "all intact"
+    result = counted(len(rows), "difference") if rows else "all intact"
     summary = f"{found.path} compared with {found.reference}: {size}; {result}"
     return Rendering(tables=(table,) if rows else (), flat=table, summary=summary)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mreg.domain.events import Event
+from mreg.domain.events import Event, detail_name
 from mreg.domain.names import ModelName
 from mreg.domain.text import size_text
 from mreg.errors import BadInput
@@ -116,7 +116,7 @@ def _summary(event: Event) -> str:
     if event.action == "policy.changed":
         return f"{_rules(details.get('before'))} → {_rules(details.get('after'))}"
     shown = {key: value for key, value in details.items() if value not in (None, "", {}, [], False)}
-    return "; ".join(f"{key.replace('_', ' ')}: {_change(value)}" for key, value in list(shown.items())[:20])
+    return "; ".join(f"{detail_name(key)}: {_change(value)}" for key, value in list(shown.items())[:20])
 
 
 def _pushed(details: Mapping[str, object]) -> list[str]:
