@@ -395,7 +395,7 @@ class Destination:
                 if position > size:
                     return damaged(digest, f"expected {size} bytes, got more")
             if position < size:
-                return damaged(digest, f"expected {size} bytes, got {position}")
+                return damaged(digest, f"expected {size:,} bytes, got {position:,}")
             return None if hashing.digest() == digest else damaged(digest)
 
     def _refuse_reserved(self, *paths: str) -> None:
@@ -518,7 +518,7 @@ class Destination:
             free = room(self._folder) + size_of(made.path)
             if size > free:
                 raise Unavailable(
-                    f"not enough space for {quoted(self._path, 300)}: {size} bytes needed, {free} free",
+                    f"not enough space for {quoted(self._path, 300)}: {size:,} bytes needed, {free:,} free",
                     hint="free some space there, or name another destination",
                 )
             yield made

@@ -420,7 +420,7 @@ class LocalBackend(BlobBackend):
             raise self._taken(key)
         if found is not None and size is not None and found.st_size != size:
             raise Corrupt(
-                f"the blob {key} in {self._root} is damaged: expected {size} bytes, got {found.st_size}",
+                f"the blob {key} in {self._root} is damaged: expected {size:,} bytes, got {found.st_size:,}",
                 hint=f"remove {self._root}/{key}, then push the model again",
             )
         return found is not None
