@@ -31,7 +31,7 @@ from mreg.artifacts.access import check_access, check_parent
 from mreg.artifacts.backend import BlobBackend, BlobStat, ResumableFile, StagedBlob, Unfinished
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.files import CREATE, READ, UPDATE, close, folder_url, has_locks, lock, read_at
+from mreg.files import CREATE, READ, UPDATE, close, folder_url, has_locks, lock, read_at, write_all
 from mreg.files import reserve as reserve_in
 from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
@@ -81,9 +81,7 @@ class LocalStagedBlob(StagedBlob):
             if self.descriptor < 0:
                 self.descriptor = self.folder.open(self.name, CREATE, 0o444)
                 self.made = True
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(self.descriptor, view) :]
+            write_all(self.descriptor, chunk)
         self.size += len(chunk)
         if self.size - self.flushed >= FLUSH_BYTES:
             begin_sync(self.descriptor, self.flushed, self.size - self.flushed)
@@ -370,8 +368,7 @@ class LocalBackend(BlobBackend):
                     written[key] = name
                     descriptor = folder.open(name, CREATE, 0o444)
                     try:
-                        if os.write(descriptor, data) != len(data):
-                            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                        write_all(descriptor, data)
                         settle(descriptor)
                     finally:
                         os.close(descriptor)
