@@ -160,7 +160,7 @@ def _check_room(folder: str, size: int) -> None:
     free = room(folder)
     if size > free:
         raise Unavailable(
-            f"not enough space in {quoted(folder, 200)}: {size} bytes needed, {free} free", hint=_ELSEWHERE
+            f"not enough space in {quoted(folder, 200)}: {size:,} bytes needed, {free:,} free", hint=_ELSEWHERE
         )
 
 

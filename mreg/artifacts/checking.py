@@ -49,6 +49,6 @@ def verified(request: BlobRequest, chunks: Iterable[Chunk]) -> Iterator[bytes]:
 
 def _compare(request: BlobRequest, count: int, hashing: Hashing) -> None:
     if count != request.size:
-        raise damaged(request.digest, f"expected {request.size} bytes, got {count}")
+        raise damaged(request.digest, f"expected {request.size:,} bytes, got {count:,}")
     if hashing.digest() != request.digest:
         raise damaged(request.digest)

@@ -86,7 +86,7 @@ def _compare(
     if not stat.S_ISREG(info.st_mode):
         return Difference(path, "changed", f"expected a file, got {kind_of(stat.S_IFMT(info.st_mode))}")
     if info.st_size != size:
-        return Difference(path, "changed", f"expected {size} bytes, got {info.st_size}")
+        return Difference(path, "changed", f"expected {size:,} bytes, got {info.st_size:,}")
     try:
         found = _digest(tree, path, advance)
     except OSError as error:

@@ -27,7 +27,7 @@ from mreg.domain.paths import reserved_on_windows
 from mreg.domain.text import quoted, shell_word
 from mreg.durability import settle, sync, sync_all, sync_file, sync_folder
 from mreg.errors import BadInput, Corrupt, NotFound, Unavailable
-from mreg.files import CREATE, UPDATE, WINDOWS, name_new, open_file, read_at, replace, room
+from mreg.files import CREATE, UPDATE, WINDOWS, name_new, open_file, read_at, replace, room, write_all
 from mreg.linux import begin_sync
 
 T = TypeVar("T")
@@ -387,9 +387,7 @@ class Destination:
         with hashing:
             for chunk in chunks:
                 hashing.add(chunk)
-                view = memoryview(chunk)
-                while view:
-                    view = view[os.write(descriptor, view) :]
+                write_all(descriptor, chunk)
                 begin_sync(descriptor, position, len(chunk))
                 position += len(chunk)
                 if isinstance(chunk, memoryview):
@@ -397,7 +395,7 @@ class Destination:
                 if position > size:
                     return damaged(digest, f"expected {size} bytes, got more")
             if position < size:
-                return damaged(digest, f"expected {size} bytes, got {position}")
+                return damaged(digest, f"expected {size:,} bytes, got {position:,}")
             return None if hashing.digest() == digest else damaged(digest)
 
     def _refuse_reserved(self, *paths: str) -> None:
@@ -520,7 +518,7 @@ class Destination:
             free = room(self._folder) + size_of(made.path)
             if size > free:
                 raise Unavailable(
-                    f"not enough space for {quoted(self._path, 300)}: {size} bytes needed, {free} free",
+                    f"not enough space for {quoted(self._path, 300)}: {size:,} bytes needed, {free:,} free",
                     hint="free some space there, or name another destination",
                 )
             yield made

@@ -118,7 +118,7 @@ def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[
                 count += len(chunk)
                 progress(min(count, size), 2 * size)
         if count != size:
-            raise BadInput(f"the upload of {digest} has another size: expected {size} bytes, got {count}")
+            raise BadInput(f"the upload of {digest} has another size: expected {size:,} bytes, got {count:,}")
         check_received(digest, Digest.sha256(received.hexdigest()))
     except BadInput:
         upload.discard()

@@ -127,7 +127,7 @@ def fetched(
             there = piece.start + arrived.count
             # Otherwise a false size causes a requests for each piece.
             if there < min(piece.start + piece.length, blob.size):
-                raise damaged(blob.digest, f"expected {blob.size} bytes, got {there}")
+                raise damaged(blob.digest, f"expected {blob.size:,} bytes, got {there:,}")
             buffers.give_back(arrived.buffer)
 
     large = any(blob.size - blob.start > RANGE_BYTES for blob in requests)

@@ -31,7 +31,7 @@ from mreg.artifacts.access import check_access, check_parent
 from mreg.artifacts.backend import BlobBackend, BlobStat, ResumableFile, StagedBlob, Unfinished
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
-from mreg.files import CREATE, READ, UPDATE, close, folder_url, has_locks, lock, read_at
+from mreg.files import CREATE, READ, UPDATE, close, folder_url, has_locks, lock, read_at, write_all
 from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
 from mreg.linux import begin_sync, has_syncfs
@@ -80,9 +80,7 @@ class LocalStagedBlob(StagedBlob):
             if self.descriptor < 0:
                 self.descriptor = self.folder.open(self.name, CREATE, 0o444)
                 self.made = True
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(self.descriptor, view) :]
+            write_all(self.descriptor, chunk)
         self.size += len(chunk)
         if self.size - self.flushed >= FLUSH_BYTES:
             begin_sync(self.descriptor, self.flushed, self.size - self.flushed)
@@ -360,8 +358,7 @@ class LocalBackend(BlobBackend):
                     written[key] = name
                     descriptor = folder.open(name, CREATE, 0o444)
                     try:
-                        if os.write(descriptor, data) != len(data):
-                            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                        write_all(descriptor, data)
                         settle(descriptor)
                     finally:
                         os.close(descriptor)
@@ -423,7 +420,7 @@ class LocalBackend(BlobBackend):
             raise self._taken(key)
         if found is not None and size is not None and found.st_size != size:
             raise Corrupt(
-                f"the blob {key} in {self._root} is damaged: expected {size} bytes, got {found.st_size}",
+                f"the blob {key} in {self._root} is damaged: expected {size:,} bytes, got {found.st_size:,}",
                 hint=f"remove {self._root}/{key}, then push the model again",
             )
         return found is not None

@@ -490,7 +490,7 @@ class ArtifactStore:
                 length -= len(chunk)
                 if length <= 0:
                     return
-        raise damaged(request.digest, f"expected {request.size} bytes, got {length} fewer")
+        raise damaged(request.digest, f"expected {request.size:,} bytes, got {length:,} fewer")
 
     @property
     def missing(self) -> str:

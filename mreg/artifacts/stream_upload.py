@@ -15,7 +15,7 @@ from mreg.artifacts.upload import Stored, Upload, check_room
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.model import ArtifactKind
 from mreg.errors import BadInput, Unavailable
-from mreg.files import replace, unlink
+from mreg.files import replace, unlink, write_all
 
 UNKNOWN_SIZE = 1 << 40
 """Assumed size if the size is unknown, so that a separate thread hashes."""
@@ -120,10 +120,8 @@ class TemporaryCopy(TemporaryFile):
         self._stream = os.fdopen(descriptor, "wb", buffering=0)
 
     def write(self, chunk: bytes | memoryview) -> None:
-        view = memoryview(chunk)
         with _explained():
-            while view:
-                view = view[self._stream.write(view) :]
+            write_all(self._stream.fileno(), chunk)
 
     def finish(self) -> None:
         with _explained():

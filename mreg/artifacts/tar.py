@@ -116,7 +116,7 @@ class TarReader:
         block = self._read(BLOCK)
         found = _size_in(block, name)
         if size is not None and found != size:
-            raise BadInput(f"{name} in the bundle has the wrong size: expected {size} bytes, got {found}")
+            raise BadInput(f"{name} in the bundle has the wrong size: expected {size:,} bytes, got {found:,}")
         if block != header(name, found):
             raise BadInput(f"the header of {name} in the bundle is not in the form that mreg export writes")
         if found > self._left:

@@ -222,7 +222,7 @@ class Upload:
         """
         found = self._backend.stat(blob_key(digest))
         if found is not None and found.size != size:
-            raise damaged(digest, f"expected {size} bytes, got {found.size}")
+            raise damaged(digest, f"expected {size:,} bytes, got {found.size:,}")
         return found is not None
 
     def _could_be_there(self, file: SourceFile) -> bool:
@@ -369,7 +369,7 @@ def check_room(backend: BlobBackend | SupportsResuming, size: int) -> None:
     room = backend.room
     if room is not None and size > room:
         raise Unavailable(
-            f"not enough space in {backend.place}: {size} bytes needed, {room} free",
+            f"not enough space in {backend.place}: {size:,} bytes needed, {room:,} free",
             hint="free some space there, or name another store: mreg profile list",
         )
 

@@ -66,7 +66,7 @@ def login(
             hint="mreg login URL asks for it; or pipe it: mreg login URL --token-stdin < FILE",
         )
     run = invocation_of(ctx)
-    address = Address.parse(url) if url is not None else _server(run, "mreg login https://HOST")
+    address = _address(run, url) if url is not None else _server(run, "mreg login https://HOST")
     if url is not None and run.profile:
         _check_profile(run, address)
     if not address.is_protected and not insecure:
@@ -83,6 +83,22 @@ def login(
         run.output.note(reason)
     _tell_next_steps(run, address)
     run.output.result(_made(address, identity, source))
+
+
+def _address(run: Invocation, url: str) -> Address:
+    """Return the address of a URL.
+
+    Raises:
+        BadInput: It is not a URL; the hint tells if it is the name of a profile.
+    """
+    from mreg.profile.load import config_file, read_profiles
+
+    try:
+        return Address.parse(url)
+    except BadInput as error:
+        if url in read_profiles(config_file(run.config, os.environ), required=False).profiles:
+            error.hint = f"for the server of the profile: mreg login --profile {shell_word(url)}"
+        raise
 
 
 def _check_profile(run: Invocation, address: Address) -> None:

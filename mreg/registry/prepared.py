@@ -111,10 +111,8 @@ class ReceivedFile:
             Unavailable: There is not enough space, or they cannot be written.
         """
         self._share.reserve(self._size + len(data))
-        view = memoryview(data)
         try:
-            while view:
-                view = view[os.write(self._descriptor, view) :]
+            files.write_all(self._descriptor, data)
         except OSError as error:
             raise _unwritable(error) from error
         self._size += len(data)

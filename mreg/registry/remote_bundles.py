@@ -171,7 +171,7 @@ def _write(session: RemoteSession, file: OfferedFile, path: str) -> None:
     free = room(os.path.dirname(path))
     if file.size_bytes > free:
         raise Unavailable(
-            f"not enough space: {file.size_bytes} bytes needed, {free} free",
+            f"not enough space: {file.size_bytes:,} bytes needed, {free:,} free",
             hint="free some space, or name another file",
         )
     with os.fdopen(open_file(path, CREATE, 0o666, follow=False), "wb") as stream, Hashing(file.size_bytes) as hashing:

@@ -169,7 +169,7 @@ def test_a_damaged_blob_of_the_same_file_is_reported(
     path = write(tmp_path / "m", os.urandom(BIG))
     digest = store.put(str(path)).digest
     os.truncate(root / blob_key(digest), BIG - 1)
-    with pytest.raises(Corrupt, match=f"is damaged: expected {BIG} bytes, got {BIG - 1}$"):
+    with pytest.raises(Corrupt, match=f"is damaged: expected {BIG:,} bytes, got {BIG - 1:,}$"):
         store.put(str(path), known={BIG: [digest]} if known else {})
 
 
@@ -475,7 +475,7 @@ def test_a_missing_folder_of_a_destination_is_created(store: ArtifactStore, tmp_
     stored = store.put(str(write(tmp_path / "m")))
     pull(store, stored, tmp_path / "no" / "where")
     assert (tmp_path / "no" / "where").read_bytes() == (tmp_path / "m").read_bytes()
-    with pytest.raises(NotFound):
+    with pytest.raises(BadInput):
         pull(store, stored, tmp_path / "m" / "where")
 
 
@@ -640,7 +640,7 @@ def test_a_full_disk_is_told_before_and_during_the_writing(
     monkeypatch.setattr(os, "statvfs", lambda _path: os.statvfs_result((1, 10, 1, 1, 1999, 1, 1, 1, 0, 255)))
     with pytest.raises(Unavailable) as caught:
         pull(store, stored, out / "back")
-    assert caught.value.message == f"not enough space for '{out / 'back'}': 20000 bytes needed, 19990 free"
+    assert caught.value.message == f"not enough space for '{out / 'back'}': 20,000 bytes needed, 19,990 free"
     assert everything(out) == {"other": b"mine"}
     monkeypatch.undo()
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -17,6 +17,7 @@ from mreg.artifacts.partial import KEEP_BYTES
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
 from mreg.errors import Corrupt, Unavailable
+from mreg.files import WRITE_BYTES
 
 FILES = {
     **{
@@ -74,6 +75,20 @@ def test_every_file_arrives_and_is_kept(tmp_path: Path) -> None:
     assert os.access(tmp_path / "back" / "c" / "7", os.X_OK)
     assert not os.access(tmp_path / "back" / "c" / "8", os.X_OK)
     assert kept == {digest_of(data): data for data in FILES.values()}
+
+
+def test_no_call_writes_more_than_is_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    written = os.write
+
+    def write(descriptor: int, data: bytes | memoryview) -> int:
+        sizes.append(len(data))
+        return written(descriptor, data)
+
+    monkeypatch.setattr(os, "write", write)
+    Destination(tmp_path / "back", Source(), parallel=True).receive_folder(DIGEST, MANIFEST, force=False)
+    assert max(sizes) == WRITE_BYTES < KEEP_BYTES // 2
+    assert content(tmp_path / "back") == FILES
 
 
 @pytest.mark.parametrize("path", ["0", "a/b/49", "a/large", "z-large"])

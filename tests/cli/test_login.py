@@ -509,6 +509,14 @@ def test_a_login_tells_how_to_use_the_server_unless_it_is_used(
                 assert command("whoami", "-q").out == "ada\n"
 
 
+def test_the_name_of_a_profile_in_place_of_a_url_is_recognized(command: Mreg) -> None:
+    user_file("profiles: {team: {server: 'https://models.example'}}")
+    assert command("login", "team").err == (
+        "error: the URL of the server has no scheme\n  for the server of the profile: mreg login --profile team\n"
+    )
+    assert command("login", "teams").err == "error: the URL of the server has no scheme\n  write https://teams\n"
+
+
 def test_a_login_with_a_profile_of_another_server_is_refused(served: Serving, command: Mreg) -> None:
     user_file("profiles: {team: {server: 'https://models.example'}}")
     done = command("login", served.url, "--profile", "team")

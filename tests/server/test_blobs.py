@@ -21,6 +21,7 @@ import requests
 import mreg
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
+from mreg.files import WRITE_BYTES
 from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
 from tests.server.conftest import Serve, Served, Tokens, stored
@@ -453,7 +454,7 @@ def test_a_full_disk_is_said_and_the_upload_can_continue(
     written = os.write
 
     def write(descriptor: int, chunk: memoryview) -> int:
-        if len(chunk) > 1 << 19:
+        if len(chunk) == WRITE_BYTES:
             written(descriptor, chunk[:10])  # a part of it
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return written(descriptor, chunk)
