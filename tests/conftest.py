@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
 import mreg
+from mreg.catalog import object_database
 from mreg.catalog.database import Database
 from mreg.cli import app
 from mreg.registry.local import LocalRegistry
@@ -147,6 +148,16 @@ def _databases_of_a_test_are_closed() -> Iterator[None]:
     for database in _databases:
         database.close()
     _databases.clear()
+
+
+COURTESY = object_database.COURTESY
+object_database.COURTESY = 0.0  # of writes right after another one, as most writes of tests are: 75 ms on average
+
+
+@pytest.fixture
+def courteous(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Writers to a catalog in one object wait for others, as they do outside of tests: for tests with many writers."""
+    monkeypatch.setattr(object_database, "COURTESY", COURTESY)
 
 
 def _variables() -> dict[str, str]:

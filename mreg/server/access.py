@@ -108,6 +108,7 @@ class Access:
         self._tasks: set[asyncio.Task[None]] = set()
         self._uses: dict[Digest, datetime] = {}
         self._noted: dict[Digest, datetime] = {}
+        self._writing = asyncio.Lock()
         self._closed = settings.needs_token
         self._reported = ""
 
@@ -265,16 +266,23 @@ class Access:
             return
         self._noted[token.digest] = now
         if not self._uses:
-            self._start(self._write_uses())
+            self._start(self._write_uses_later())
         self._uses[token.digest] = now
 
-    async def _write_uses(self) -> None:
+    async def _write_uses_later(self) -> None:
         await asyncio.sleep(USE_SECONDS)
-        uses, self._uses = self._uses, {}
-        try:
-            await run_sync(self._registry.record_token_uses, uses)
-        except MregError as error:
-            _LOG.warning("cannot record the use of tokens: %s", printable(error.message))
+        await self.write_uses()
+
+    async def write_uses(self) -> None:
+        """Write the uses that are not written yet; a catalog that cannot be written is logged."""
+        async with self._writing:  # a write that has begun is waited for
+            uses, self._uses = self._uses, {}
+            if not uses:
+                return
+            try:
+                await run_sync(self._registry.record_token_uses, uses)
+            except MregError as error:
+                _LOG.warning("cannot record the use of tokens: %s", printable(error.message))
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a coroutine in the background."""

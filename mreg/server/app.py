@@ -111,7 +111,7 @@ def build_app(registry: LocalRegistry, settings: ServerSettings, *, threads: int
     add_problem(document)
     reserved = frozenset(path.split("/")[1] for path in document["paths"]) | {"ui", "openapi.json"}
     check_not_reserved(settings.root_path or "", reserved)
-    access = Access(settings, registry)
+    access = app.state.access = Access(settings, registry)
     app.add_middleware(
         Guard, settings=settings, anonymous=registry.actor, access=access, reserved=reserved, roles=roles
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -14,6 +14,7 @@ from mreg.domain.text import folded_text, quoted
 from mreg.errors import AlreadyExists, MregError
 from mreg.results.tokens import Identity, Role, Token, is_below
 from mreg.server import schemas
+from mreg.server.access import Access
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.guard import Caller
 from mreg.server.models import Body
@@ -74,7 +75,16 @@ def create_token(body: NewTokenRequest, registry: RegistryOf, request: Request) 
     return json_response(registry.create_token(body.name, role=body.role, models=body.models, expires=body.expires))
 
 
-@router.get("/tokens", responses=responses(list[schemas.TokenInfo]), dependencies=[requires_role(Role.ADMIN)])
+async def _write_uses(request: Request) -> None:
+    access: Access = request.app.state.access
+    await access.write_uses()
+
+
+@router.get(
+    "/tokens",
+    responses=responses(list[schemas.TokenInfo]),
+    dependencies=[requires_role(Role.ADMIN), Depends(_write_uses)],
+)
 def tokens(registry: RegistryOf) -> JSONResponse:
     """List the tokens of the catalog that are not revoked, oldest first.
 

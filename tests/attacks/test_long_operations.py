@@ -233,7 +233,7 @@ def sending(server: Served, secret: str = "", length: int = 100_000, accept: str
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=30)
     token = f"Authorization: Bearer {secret}\r\n" if secret else ""
     connection.sendall(
-        f"POST /import?name=copy HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n{token}"
+        f"POST /import?name=copy HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: {accept}\r\n{token}"
         f"Content-Length: {length}\r\n\r\nm".encode()
     )
     return connection

@@ -599,6 +599,7 @@ def test_pauses_double_up_to_the_longest_and_then_shrink(monkeypatch: pytest.Mon
     assert [low * 2 for low, _ in bounds] == [high for _, high in bounds]
 
 
+@pytest.mark.usefixtures("courteous")
 def test_a_write_soon_after_another_one_lets_other_machines_write_first(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -59,8 +59,12 @@ def test_the_scripts_are_those_that_mreg_prints(shell: str, command: Mreg) -> No
     assert command("completion", shell).out == script(shell)
 
 
-def typed(shell: str, *lines: str) -> str:
-    """What the screen of an interactive shell shows after some keys."""
+def typed(shell: str, *lines: str, awaited: tuple[str, ...] = ()) -> str:
+    """What the screen of an interactive shell shows after some keys.
+
+    Args:
+        awaited: What the completion of each line shows: a shell shows nothing while there are further keys.
+    """
     program = needs(shell)
     options = {"bash": ["--norc", "--noprofile", "-i"], "zsh": ["-f", "-i"]}[shell]
     child, terminal = pty.fork()
@@ -84,7 +88,8 @@ def typed(shell: str, *lines: str) -> str:
     wait_for(b"ready")
     for number, line in enumerate(lines):
         os.write(terminal, line.encode())
-        time.sleep(1.2)  # the shell completes before the line goes on
+        for text in awaited[number : number + 1]:
+            wait_for(text.encode())
         os.write(terminal, f"; echo do''ne{number}\n".encode())
         wait_for(f"done{number}".encode())
     os.write(terminal, b"exit\n")
@@ -194,7 +199,7 @@ def test_fish_shows_the_descriptions() -> None:
 
 
 def test_zsh_shows_the_descriptions() -> None:
-    screen = typed("zsh", "mreg pu\t", "mreg show classifier@\t")
+    screen = typed("zsh", "mreg pu\t", "mreg show classifier@\t", awaited=("new version.", "accuracy 0.9"))
     assert re.search(r"push +-- Upload a file or folder as a new version\.", screen), screen
     assert re.search(r"classifier@1 +-- Production, accuracy 0\.9", screen), screen
 

@@ -188,12 +188,12 @@ def test_a_store_that_asks_for_patience_gets_it_and_a_person_hears_of_it(
 ) -> None:
     monkeypatch.setattr(retry, "NOTICE_AFTER_SECONDS", 0.5)
     random_file("big.bin")
-    until = time.monotonic() + 4
+    until = time.monotonic() + 1.5
     proxy.answer = lambda _line: SLOW_DOWN if time.monotonic() < until else None
     said: list[str] = []
     with local_registry(notice=said.append) as registry:
         registry.push("big.bin", name="m")
-        until = time.monotonic() + 2
+        until = time.monotonic() + 1
         registry.pull("m@1", tmp_path / "out")
     assert time.monotonic() > until
     assert len(said) >= 1
@@ -205,7 +205,7 @@ def test_a_store_that_asks_for_patience_gets_it_and_a_person_hears_of_it(
 
 def test_a_slow_network_is_only_slow(proxy: Proxy, tmp_path: Path) -> None:
     random_file("big.bin", 1000)
-    proxy.delay = 2.0
+    proxy.delay = 0.7
     with local_registry() as registry:
         registry.push("big.bin", name="m")
         registry.pull("m", tmp_path / "out")
@@ -233,7 +233,7 @@ def test_refused_connections_that_pass_are_waited_for(proxy: Proxy, tmp_path: Pa
     with local_registry() as registry:
         registry.push("big.bin", name="m")
         proxy.stop()
-        threading.Timer(2.0, proxy.start).start()
+        threading.Timer(1.0, proxy.start).start()
         registry.pull("m", tmp_path / "out")
         check(registry)
 

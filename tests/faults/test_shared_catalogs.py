@@ -49,7 +49,7 @@ REST_SECONDS = 3 if FULL else 2
 """The server is there for the last seconds."""
 M = ModelName("m")
 
-pytestmark = [pytest.mark.campaign, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.campaign, pytest.mark.timeout(400), pytest.mark.usefixtures("courteous")]
 
 
 @dataclass

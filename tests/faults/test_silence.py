@@ -208,14 +208,19 @@ def mreg_registry_path(registry: mreg.Registry) -> Path:
     return Path(registry.profile.catalog)
 
 
-def test_a_watch_ends_with_what_it_watches() -> None:
+def test_a_watch_ends_with_what_it_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "TICK", 0.02)
     said: list[float] = []
     ended: list[int] = []
     watch = waiting.Watch(said.append)
     with watch.over(0.1, lambda: ended.append(1)) as call:
-        time.sleep(1)
+        thread = watch._thread
+        assert thread is not None
+        while not said:
+            time.sleep(0.01)
+        time.sleep(10 * waiting.TICK)  # it could be told again
     assert (len(said), ended, call.ended) == (1, [1], True)
-    time.sleep(waiting.TICK * (waiting.IDLE_TICKS + 3))
+    thread.join(60)
     assert watch._thread is None
     with watch.over():
         assert watch._thread is not None

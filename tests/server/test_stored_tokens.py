@@ -129,6 +129,17 @@ def test_whoami_tells_a_client_what_its_token_permits(in_process: InProcess, oth
     }
 
 
+def test_the_list_of_tokens_has_the_uses_of_a_moment_ago(
+    in_process: InProcess, other: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "USE_SECONDS", 3600.0)
+    secrets = {name: other.create_token(name, role="admin").secret for name in ("ci", "ada")}
+    server = in_process()
+    assert status(server, secrets["ci"]) == 200
+    listed = server.get("/tokens", headers={"Authorization": f"Bearer {secrets['ada']}"}).json()
+    assert all(token["last_used_at"] for token in listed), listed
+
+
 def test_the_last_use_is_recorded_without_an_event(
     in_process: InProcess, other: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
