@@ -28,14 +28,14 @@ URLS = 64
 
 
 def begin(
-    backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int, now: datetime, *, announced: int
+    backend: SupportsDirectUploads, uploader: Uploader, digest: Digest, size: int, now: datetime, *, total_limit: int
 ) -> DirectUpload:
     """Return the unfinished upload of a blob by a caller, or begin one.
 
     For a new one, expired uploads of the caller are removed.
 
     Args:
-        announced: Maximum total size of the blobs whose uploads the caller has not finished.
+        total_limit: Maximum total size of the blobs whose uploads the caller has not finished.
 
     Raises:
         Conflict: The caller has too many unfinished uploads.
@@ -48,11 +48,11 @@ def begin(
     made = backend.begin_direct(name)
     # Counted afterwards, so that requests at the same time cannot exceed the limit.
     sizes = [one.size for one in backend.direct_uploads(uploader.direct_beginning)]
-    if len(sizes) > CALLER_LIMIT or sum(sizes) > announced:
+    if len(sizes) > CALLER_LIMIT or sum(sizes) > total_limit:
         made.discard()
         raise Conflict(
             f"this client has {counted(len(sizes) - 1, 'unfinished direct upload')} of {size_text(sum(sizes) - size)}, "
-            f"and can have at most {CALLER_LIMIT} of {size_text(announced)} together",
+            f"and can have at most {CALLER_LIMIT} of {size_text(total_limit)} together",
             hint="upload the blob to the server, or repeat interrupted pushes to finish theirs; other uploads are "
             "removed 24 hours after their last part arrived",
         )

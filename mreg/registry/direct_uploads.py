@@ -30,14 +30,14 @@ def begin_direct(
     size: int,
     *,
     seconds: int,
-    announced: int,
+    total_limit: int,
     permitted: bool = True,
 ) -> DirectUpload:
     """Begin or continue the direct upload of a blob for a version of the model; return its next missing parts.
 
     Args:
         seconds: How long the URLs are valid.
-        announced: Maximum total size of the blobs whose direct uploads the caller has not finished.
+        total_limit: Maximum total size of the blobs whose direct uploads the caller has not finished.
         permitted: Whether the server permits direct uploads.
 
     Raises:
@@ -51,7 +51,7 @@ def begin_direct(
         raise BadInput("an empty blob has no parts", hint="upload it to the server")
     begin_storing(session)
     uploader = uploader_of(session, model)
-    upload = direct_upload.begin(uploads, uploader, digest, size, session.now(), announced=announced)
+    upload = direct_upload.begin(uploads, uploader, digest, size, session.now(), total_limit=total_limit)
     missing, arrived = direct_upload.missing_parts(upload, size)
     step = direct_upload.part_sizes(size)[1]
     return DirectUpload(

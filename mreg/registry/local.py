@@ -301,13 +301,13 @@ class LocalRegistry(Registry):
         return self._session.artifacts().direct_refusal()
 
     def begin_direct(
-        self, model: ModelName, digest: Digest, size: int, *, seconds: int, announced: int, permitted: bool
+        self, model: ModelName, digest: Digest, size: int, *, seconds: int, total_limit: int, permitted: bool
     ) -> DirectUpload:
         """Begin or continue a direct upload; see `mreg.registry.direct_uploads.begin_direct`."""
         from mreg.registry.direct_uploads import begin_direct
 
         return begin_direct(
-            self._session, model, digest, size, seconds=seconds, announced=announced, permitted=permitted
+            self._session, model, digest, size, seconds=seconds, total_limit=total_limit, permitted=permitted
         )
 
     def finish_direct(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query
@@ -20,23 +20,17 @@ from mreg.server.download import BYTES, begin
 from mreg.server.envelopes import EnvelopeRoute, ResultResponse
 from mreg.server.listings import Listings
 from mreg.server.parameters import Model, RegistryOf, Version
-from mreg.server.receiving import feed_body, refuse_compression, upload_slot
+from mreg.server.receiving import BYTES_BODY, feed_body, refuse_compression, upload_slot
 from mreg.server.schemas import PROBLEMS, texts
 from mreg.wire.batches import BATCH_LIMIT, decode_batch, decode_digests
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["blobs"], responses=PROBLEMS)
 
-REQUEST: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-"""The request of an upload in the OpenAPI document."""
-
 
 @router.post(
-    "/models/{model}/blobs", responses=texts("The digests of the blobs.", [f"sha256:{'0' * 64}"]), openapi_extra=REQUEST
+    "/models/{model}/blobs",
+    responses=texts("The digests of the blobs.", [f"sha256:{'0' * 64}"]),
+    openapi_extra=BYTES_BODY,
 )
 async def put_blobs(model: Model, registry: RegistryOf, request: Request) -> JSONResponse:
     """Upload up to 1,000 small blobs in one request of at most 8 MiB; return their digests.

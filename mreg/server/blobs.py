@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import sleep
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Header, Path, Query
@@ -26,7 +26,15 @@ from mreg.server.models import Body
 from mreg.server.operations import answer
 from mreg.server.parameters import Model, RegistryOf, Version, decoded, json_response, requires_role
 from mreg.server.problems import too_large
-from mreg.server.receiving import CHUNK_BYTES, announced_size, feed_body, on_threads, refuse_compression, upload_slot
+from mreg.server.receiving import (
+    BYTES_BODY,
+    CHUNK_BYTES,
+    announced_size,
+    feed_body,
+    on_threads,
+    refuse_compression,
+    upload_slot,
+)
 from mreg.server.schemas import PROBLEMS, long_responses, responses
 from mreg.server.settings import DIRECT_SECONDS, DIRECT_UPLOADS
 
@@ -44,14 +52,6 @@ BLOBS_LIMIT = 10_000
 
 WAITS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
 """Seconds between looks at an upload whose last request was interrupted and holds it for a moment yet."""
-
-BYTES_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
-"""The request of an upload in the OpenAPI document."""
 
 
 class Blob(Body):
@@ -210,7 +210,7 @@ def begin_direct(
         digest,
         body.size,
         seconds=DIRECT_SECONDS,
-        announced=DIRECT_UPLOADS * settings.upload_limit,
+        total_limit=DIRECT_UPLOADS * settings.upload_limit,
         permitted=settings.direct,
     )
     return json_response(found)

@@ -24,7 +24,7 @@ from mreg.server.operations import Operation, answer
 from mreg.server.parameters import Model, Version, registry_of, requires_role, whole_model
 from mreg.server.prepared import PreparedFiles, offered, sent_at_once
 from mreg.server.problems import Refused
-from mreg.server.receiving import feed_body, on_threads, upload_slot
+from mreg.server.receiving import BYTES_BODY, feed_body, on_threads, upload_slot
 from mreg.server.schemas import EVENTS, PROBLEMS, long_responses
 
 router = APIRouter(route_class=EnvelopeRoute, tags=["bundles and backups"], responses=PROBLEMS)
@@ -34,13 +34,6 @@ FILE: dict[int | str, dict[str, Any]] = {
     200: {"description": "The file, or events of its preparation.", "content": {**BYTES[200]["content"], **EVENTS}},
 }
 """The responses of a route that prepares a file."""
-
-BUNDLE = {
-    "requestBody": {
-        "required": True,
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
 
 
 @router.get("/models/{model}/export", responses=FILE)
@@ -88,7 +81,7 @@ async def download_prepared(file: str, request: Request) -> Response:
     return await prepared.send(request, file)
 
 
-@router.post("/import", responses=long_responses(schemas.Imported), openapi_extra=BUNDLE)
+@router.post("/import", responses=long_responses(schemas.Imported), openapi_extra=BYTES_BODY)
 async def import_bundle(
     request: Request,
     name: Annotated[str | None, Query(description="Name of the model (default: the name in the bundle).")] = None,

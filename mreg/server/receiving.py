@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
@@ -26,6 +26,14 @@ T = TypeVar("T")
 
 CHUNK_BYTES = 1 << 20
 """Size of the chunks that a thread processes; smaller chunks would be slower."""
+
+BYTES_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+"""A body of bytes in the OpenAPI document."""
 
 UPLOADS = ConcurrencyLimit("uploads", 64, each=32)
 """Each upload holds an open file and a few megabytes; one client cannot take all places of the others."""

@@ -16,7 +16,6 @@ from mreg.results.tokens import Role
 from mreg.results.uploads import StagedUpload
 from mreg.server import schemas
 from mreg.server.blobs import (
-    BYTES_BODY,
     UploadLength,
     UploadOffset,
     check_upload_size,
@@ -27,6 +26,7 @@ from mreg.server.blobs import (
 from mreg.server.envelopes import EnvelopeRoute
 from mreg.server.models import Body
 from mreg.server.parameters import Model, RegistryOf, json_response, requires_role
+from mreg.server.receiving import BYTES_BODY
 from mreg.server.schemas import PROBLEMS, responses
 
 if TYPE_CHECKING:

@@ -35,7 +35,7 @@ def test_a_store_that_copies_for_a_part_takes_no_direct_uploads(place: Place) ->
     backend = backend_at(place)
     place.write(blob_key(DIGEST), SECRET)
     upload = direct_upload.begin(
-        backend, Uploader("eve", ModelName("team/net")), DIGEST, len(SECRET), datetime.now(UTC), announced=1 << 30
+        backend, Uploader("eve", ModelName("team/net")), DIGEST, len(SECRET), datetime.now(UTC), total_limit=1 << 30
     )
     copied = requests.put(
         upload.presign(1, len(SECRET), 60),
@@ -61,7 +61,7 @@ def test_a_server_offers_direct_uploads_only_if_the_store_refuses_unsigned_heade
     assert needed.direct is is_strict
     if not is_strict:
         with pytest.raises(BadInput, match="this server takes no direct uploads"):
-            registry.begin_direct(model, DIGEST, DIRECT_BYTES, seconds=60, announced=1 << 30, permitted=True)
+            registry.begin_direct(model, DIGEST, DIRECT_BYTES, seconds=60, total_limit=1 << 30, permitted=True)
 
 
 @pytest.fixture

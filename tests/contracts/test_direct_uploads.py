@@ -42,7 +42,7 @@ def backend(place: Place) -> S3Backend:
 
 @pytest.fixture
 def begin(backend: S3Backend) -> Callable[[], DirectUpload]:
-    return lambda: direct_upload.begin(backend, ADA, DIGEST, len(DATA), NOW, announced=1 << 30)
+    return lambda: direct_upload.begin(backend, ADA, DIGEST, len(DATA), NOW, total_limit=1 << 30)
 
 
 def send(upload: DirectUpload, data: bytes = DATA, *, most: int = 100) -> None:
@@ -182,7 +182,7 @@ def test_unfinished_uploads_are_listed_and_discarded(
 
 
 def announce(backend: S3Backend, size: int, uploader: Uploader = ADA, now: datetime = NOW) -> DirectUpload:
-    return direct_upload.begin(backend, uploader, DIGEST, size, now, announced=100)
+    return direct_upload.begin(backend, uploader, DIGEST, size, now, total_limit=100)
 
 
 def test_a_caller_has_a_limited_number_of_unfinished_uploads(
