@@ -247,6 +247,13 @@ def room(folder: str) -> int:
     return shutil.disk_usage(folder).free
 
 
+def reserve(folder: str) -> int:
+    """Return the free space that uploads leave on the file system of a folder, in bytes: 5 %, at most 1 GiB."""
+    import shutil
+
+    return min(shutil.disk_usage(folder).total // 20, 1 << 30)
+
+
 # Names
 
 

@@ -390,6 +390,10 @@ class SupportsResuming(Protocol):
         """See `BlobBackend.room`."""
 
     @property
+    def reserve(self) -> int:
+        """Free space in bytes that uploads of clients leave, so that a catalog next to them can still be written."""
+
+    @property
     def place(self) -> str:
         """See `BlobBackend.place`."""
 

@@ -32,6 +32,7 @@ from mreg.artifacts.backend import BlobBackend, BlobStat, ResumableFile, StagedB
 from mreg.durability import settle, sync, sync_all
 from mreg.errors import Corrupt, NotFound, Unavailable
 from mreg.files import CREATE, READ, UPDATE, close, folder_url, has_locks, lock, read_at, write_all
+from mreg.files import reserve as reserve_in
 from mreg.files import room as room_in
 from mreg.folders import Folder, Opened, Tree
 from mreg.linux import begin_sync, has_syncfs
@@ -212,10 +213,19 @@ class LocalBackend(BlobBackend):
 
     @property
     def room(self) -> int | None:
+        return room_in(self._existing())
+
+    @property
+    def reserve(self) -> int:
+        """See `mreg.artifacts.backend.SupportsResuming`."""
+        return reserve_in(self._existing())
+
+    def _existing(self) -> str:
+        """Return the root, or the nearest parent that exists."""
         folder = self._root
         while not os.path.isdir(folder) and folder != os.path.dirname(folder):
             folder = os.path.dirname(folder)
-        return room_in(folder)
+        return folder
 
     @property
     def missing(self) -> str:

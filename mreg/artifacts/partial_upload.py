@@ -103,31 +103,35 @@ class PartialUpload:
                 hint="ask for the offset of the upload, and continue there",
                 offset=offset,
             )
-        if start == 0:
-            _make_room(files, uploader, now, alone=not self._in_store)
         self._file: StagedBlob = file if file is not None else files.stage()
         self._size = start
-        try:
-            state = STATES.take(file) if file is not None and start else None
-            self._hashing = Hashing(length - start, state)
-        except BaseException:
-            self._close()
-            raise
         self._over = False
+        state = None
+        try:
+            if start == 0:
+                _make_room(files, uploader, now, alone=not self._in_store)
+            elif file is not None:
+                state = STATES.take(file)
+        except BaseException:
+            self._leave()
+            raise
+        self._hashing = Hashing(length - start, state)
 
     def __enter__(self) -> PartialUpload:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._hashing.__exit__()
-        self._close()
+        if isinstance(self._file, ResumableFile) and not self._over:
+            with suppress(OSError):  # it is closed if the store could not take the complete blob
+                STATES.keep(self._file, self._hashing.state())
+        self._leave()
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
+        """Close the file; its bytes stay if the upload can be continued."""
         if not isinstance(self._file, ResumableFile):
             self._file.discard()
         elif not self._over:
-            with suppress(OSError):  # it is closed if the store could not take the complete blob
-                STATES.keep(self._file, self._hashing.state())
             self._file.keep()
         self._over = True
 

@@ -25,7 +25,7 @@ from mreg.artifacts.hashing import check_received, counted_chunks, damaged, dige
 from mreg.domain.digest import Digest, blob_key, digest_of_key
 from mreg.domain.manifest import BYTES_LIMIT, Manifest
 from mreg.domain.model import ArtifactKind
-from mreg.domain.text import quoted
+from mreg.domain.text import quoted, size_text
 from mreg.errors import BadInput, Corrupt, MregError, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -168,6 +168,20 @@ class ArtifactStore:
         folder = self._spool or temporary_folder()
         own = digest_of(self._backend.url.encode()).value[:16]
         return LocalBackend(Path(folder, own), private=folder)
+
+    def check_reserve(self) -> None:
+        """Check that uploads of clients leave free space; see `mreg.artifacts.backend.SupportsResuming.reserve`.
+
+        Raises:
+            Unavailable: They do not.
+        """
+        files = self._unfinished_files
+        room, reserve = files.room, files.reserve
+        if room is not None and room < reserve:
+            raise Unavailable(
+                f"not enough space in {files.place}: {size_text(room)} free, and uploads leave {size_text(reserve)}",
+                hint="free some space there",
+            )
 
     @contextmanager
     def continue_upload(

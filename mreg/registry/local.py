@@ -248,6 +248,10 @@ class LocalRegistry(Registry):
         """The actor of events."""
         return self._session.actor()
 
+    def check_reserve(self) -> None:
+        """Check that uploads of clients leave free space; see `mreg.artifacts.store.ArtifactStore.check_reserve`."""
+        self._session.artifacts().check_reserve()
+
     def open_upload(self, size: int = 0) -> AbstractContextManager[StreamUpload]:
         """Open an upload that receives a file from a stream, for `push_upload`; discarded unless it is pushed.
 

@@ -10,7 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 from starlette.requests import ClientDisconnect, Request
@@ -18,6 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from mreg.errors import MregError
 from mreg.server.concurrency import ConcurrencyLimit, client_of, run_transfer
 from mreg.server.problems import Refused, interrupted
+
+if TYPE_CHECKING:
+    from mreg.registry.local import LocalRegistry
 
 T = TypeVar("T")
 
@@ -51,7 +54,17 @@ def refuse_compression(request: Request) -> None:
 
 
 async def feed_body(request: Request, feed: Callable[[bytes], None]) -> None:
-    """Parse the whole body: each chunk in a thread, while the next is collected."""
+    """Parse the whole body: each chunk in a thread, while the next is collected.
+
+    Raises:
+        Unavailable: The disk is nearly full.
+    """
+    registry: LocalRegistry = request.app.state.registry
+
+    def step(chunk: bytes) -> None:
+        registry.check_reserve()
+        feed(chunk)
+
     parsing: asyncio.Task[None] | None = None
     parts: list[bytes] = []
     size = 0
@@ -62,11 +75,11 @@ async def feed_body(request: Request, feed: Callable[[bytes], None]) -> None:
             if size >= CHUNK_BYTES:
                 if parsing is not None:
                     await parsing
-                parsing = asyncio.create_task(run_transfer(request.scope, feed, b"".join(parts)))
+                parsing = asyncio.create_task(run_transfer(request.scope, step, b"".join(parts)))
                 parts, size = [], 0
         if parsing is not None:
             await parsing
-        await run_transfer(request.scope, feed, b"".join(parts))
+        await run_transfer(request.scope, step, b"".join(parts))
     except ClientDisconnect:
         raise interrupted() from None
     finally:

@@ -19,8 +19,11 @@ import pytest
 import requests
 
 import mreg
+from mreg.artifacts import partial_upload
 from mreg.domain.digest import Digest
 from mreg.domain.manifest import Manifest, ManifestEntry
+from mreg.domain.names import ModelName
+from mreg.errors import Unavailable
 from mreg.files import WRITE_BYTES
 from mreg.registry.local import LocalRegistry
 from tests.conftest import Mreg
@@ -446,6 +449,30 @@ def test_twenty_uploads_of_one_blob_at_once_succeed(server: Served, store: Path,
     assert stored(store) == [digest_of(data).removeprefix("sha256:")[2:]]
 
 
+@pytest.mark.parametrize(
+    ("place", "start"),
+    [("mreg.artifacts.local.LocalResumableFile.chunks", 4), ("mreg.artifacts.local.LocalBackend.unfinished", 0)],
+)
+def test_an_upload_that_cannot_begin_holds_nothing(
+    server: Served, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, place: str, start: int
+) -> None:
+    data = b"0123456789"
+
+    def fail(_self: object) -> None:
+        raise Unavailable("cannot read it")
+
+    if start:
+        assert patch(server, data, data[:start], 0).json()["offset"] == start
+    partial_upload.STATES._states.clear()  # as after a restart
+    with monkeypatch.context() as broken:
+        broken.setattr(place, fail)
+        refused = patch(server, data, data[start:], start)
+        assert (refused.status_code, refused.json()["detail"]) == (503, "cannot read it")
+    found, busy = registry.look_at_upload(ModelName("classifier"), Digest.parse(digest_of(data)))
+    assert (found.offset, busy) == (start, False)
+    assert patch(server, data, data[start:], start).json()["complete"] is True
+
+
 def test_a_full_disk_is_said_and_the_upload_can_continue(
     server: Served, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -470,6 +497,29 @@ def test_a_full_disk_is_said_and_the_upload_can_continue(
         refused = patch(server, data, data[1000:], 1000)
         assert (refused.status_code, "not enough space" in refused.json()["detail"]) == (503, True)
     assert patch(server, data, data[1000:], 1000).json()["complete"] is True
+
+
+UPLOADS: dict[str, Callable[[Served, bytes], requests.Response]] = {
+    "PUT": put,
+    "PATCH": lambda server, data: patch(server, data, data, 0),
+    "several": lambda server, data: server.ask(
+        "POST", "/models/classifier/blobs", data=f"{digest_of(data)[7:]} {len(data)}\n\n".encode() + data
+    ),
+    "version": lambda server, data: server.upload(data),
+}
+
+
+@pytest.mark.parametrize("way", UPLOADS)
+def test_uploads_leave_space_for_the_catalog(
+    server: Served, store: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("mreg.artifacts.local.reserve_in", lambda _folder: 6 << 20)
+    monkeypatch.setattr("mreg.artifacts.local.room_in", lambda _folder: 5 << 20)
+    refused = UPLOADS[way](server, os.urandom(4 << 20))
+    told = f"not enough space in {store}: 5.24 MB free, and uploads leave 6.29 MB"
+    assert (refused.status_code, refused.json()["detail"]) == (503, told)
+    assert stored(store / "blobs") == []
+    assert server.post("/models", {"name": "other"}).status_code == 200
 
 
 @pytest.mark.usefixtures("bucket")
