@@ -15,11 +15,10 @@ from mreg import errors, streams
 from mreg.cli.output import Cancelled
 from mreg.cli.signals import INTERRUPTED, PIPE_CLOSED, TERMINATED, Terminated
 from mreg.domain.password import without_secrets
-from mreg.domain.text import COMMAND, printable, quoted, shell_word
+from mreg.domain.text import COMMAND, printable, quoted
 
 if TYPE_CHECKING:
     from mreg.cli.invocation import Invocation
-    from mreg.results.profiles import Profile
 
 UNCHANGED = 9
 """Exit code of ``pull --if-changed`` without a change, and of ``wait`` after its timeout."""
@@ -67,7 +66,7 @@ def report(error: BaseException, invocation: Invocation) -> int:
         streams.try_to_say("".join(traceback.format_exception(error)), end="")
     if isinstance(error, errors.MregError):
         message = error.message + invocation.source_of_model(error)
-        hint = _token_hint(error, invocation) or "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
+        hint = "\n".join(filter(None, (error.hint, _variable_of(error, invocation))))
         _say(message, hint, error.code, invocation, error.details)
         return next(code for kind, code in EXIT_CODES if isinstance(error, kind))
     if isinstance(error, TYPER_ERRORS.NoArgsIsHelpError):
@@ -90,29 +89,6 @@ def _left(error: BaseException) -> str:
 
 def _notes(error: BaseException) -> str:
     return "\n".join(getattr(error, "__notes__", ()))
-
-
-def _token_hint(error: errors.MregError, invocation: Invocation) -> str:
-    """Return the hint for a server that refused the token of the profile, which depends on its source."""
-    profile = invocation.opened_profile
-    if profile is None or not profile.server or error.details.get("status") != 401:
-        return ""
-    if not error.hint.startswith("mreg login "):  # the command knows better, or a proxy refused the request
-        return ""
-    login, *rest = error.hint.splitlines()
-    return "\n".join((_way_to_replace(profile, login), *rest))
-
-
-def _way_to_replace(profile: Profile, login: str) -> str:
-    """Return how to use another token; that is the login, unless the token of the profile has another source."""
-    if profile.token:
-        return "replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN"
-    if profile.token_command is not None:
-        command = " ".join(map(shell_word, profile.token_command.words))
-        return f"check the token that the token_command prints ({profile.token_command.place}): {command}"
-    from mreg.profile.credentials import source_of_token
-
-    return login if source_of_token(profile) else f"{login}\nor set the token: export MREG_TOKEN=..."
 
 
 def _variable_of(error: errors.MregError, invocation: Invocation) -> str:

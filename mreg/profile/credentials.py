@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mreg.domain.address import Address
 from mreg.domain.password import Password
-from mreg.domain.text import quoted
+from mreg.domain.text import quoted, shell_word
 from mreg.errors import BadInput, Unavailable
 from mreg.profile.logins import SavedLogin, find_login, forget_login, logins_file, save_login, saved_logins
 from mreg.profile.server import TOKEN_VARIABLE, checked_token
@@ -55,6 +55,22 @@ def source_of_token(profile: Profile) -> str:
         return "token_command"
     login = find_login(Address.parse(profile.server).origin, os.environ)
     return "" if login is None else "keyring" if login.in_keyring else logins_file(os.environ)
+
+
+def way_to_replace(profile: Profile, login: str) -> str:
+    """Return how to use another token for the server of a profile, after the server refused the one that it has.
+
+    Args:
+        login: The command to log in, which is the way unless the token has another source.
+    """
+    if profile.origins.get("token") == "argument":
+        return "pass another token, or none to use a saved one"
+    if profile.token:
+        return f"replace the token in {TOKEN_VARIABLE}, or use a saved one: unset {TOKEN_VARIABLE}"
+    if profile.token_command is not None:
+        command = " ".join(map(shell_word, profile.token_command.words))
+        return f"check the token that the token_command prints ({profile.token_command.place}): {command}"
+    return login if source_of_token(profile) else f"{login}\nor set the token: export {TOKEN_VARIABLE}=..."
 
 
 def keep_token(address: Address, name: str, token: Password) -> tuple[str, str]:

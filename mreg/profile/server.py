@@ -138,7 +138,7 @@ def server_profile(values: Values, sources: Sources, token: str | None, notice: 
         **{key: value for key, (value, _) in values.items()},  # type: ignore[arg-type]
         token=secret,
         token_command=command,
-        origins={key: origin for key, (_, origin) in values.items()},
+        origins={key: origin for key, (_, origin) in values.items()} | ({"token": "argument"} if given else {}),
     )
 
 

@@ -108,7 +108,7 @@ def open_server(
     Args:
         token: Token to send, empty for none (default: that of the profile, its command or a login).
     """
-    from mreg.profile.credentials import token_source
+    from mreg.profile.credentials import token_source, way_to_replace
     from mreg.registry.remote import RemoteRegistry
     from mreg.remote.connection import Connection
 
@@ -116,6 +116,7 @@ def open_server(
         profile.server,
         token=token_source(profile) if token is None else token.reveal,
         notice=notice or (lambda _text: None),
+        way_to_replace=(lambda login: way_to_replace(profile, login)) if token is None else (lambda login: login),
         insecure=True,  # whoever made the profile has checked that the user allows it
     )
     return RemoteRegistry(connection, profile, notice, hook_log)  # type: ignore[abstract]  # see open_local

@@ -86,6 +86,8 @@ class Connection:
         url: URL of the server, such as ``https://models.example`` or ``https://example.org/mreg``.
         token: Returns the token, or an empty text for none; called for each request.
         notice: Receives notes for the user, such as that the server is slow to answer.
+        way_to_replace: Returns how to replace a token that the server refused, from the command to log in (default:
+            the command).
         insecure: Whether the token can be sent without TLS to another machine.
         is_mreg: Whether the server must be one of mreg; False for an object store.
         named_by: Connection to the server that named the object store (default: the user did).
@@ -104,6 +106,7 @@ class Connection:
         *,
         token: Callable[[], str] | None = None,
         notice: Callable[[str], None] = lambda _text: None,
+        way_to_replace: Callable[[str], str] = lambda login: login,
         insecure: bool = False,
         is_mreg: bool = True,
         named_by: Connection | None = None,
@@ -116,6 +119,7 @@ class Connection:
         self._named_by = named_by
         self._peer = ""
         self._notice = notice
+        self._way_to_replace = way_to_replace
         self._stores: dict[str, Connection] = {}
         self._idle: list[tuple[http.client.HTTPConnection, float]] = []
         self._process = os.getpid()
@@ -462,7 +466,14 @@ class Connection:
         if code in problems.NOT_DONE:
             error.details["refused"] = code
         error.details.setdefault("notices", list(notices)) if notices else None
-        return error, pause
+        return self.with_way(error), pause
+
+    def with_way(self, error: MregError) -> MregError:
+        """Return the error; the hint of one for a refused token tells how to replace the token of this connection."""
+        if error.details.get("status") == 401 and error.hint.startswith("mreg login "):
+            login, *rest = error.hint.splitlines()
+            error.hint = "\n".join((self._way_to_replace(login), *rest))
+        return error
 
     def _lost_error(self, lost: _Lost, *, again: bool) -> MregError:
         from mreg.remote.failures import transport_error

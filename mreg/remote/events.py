@@ -192,7 +192,7 @@ def run(
             return read(live(response.chunks()), server, progress=progress, notice=notice)
         except Unavailable as error:
             if not error.details.get("cut"):
-                raise
+                raise connection.with_way(error) from None
             raise Unavailable(f"{lost.message}: {error.message}", hint=lost.hint, cut=True) from error
 
 

@@ -509,6 +509,20 @@ def test_a_login_tells_how_to_use_the_server_unless_it_is_used(
                 assert command("whoami", "-q").out == "ada\n"
 
 
+def test_the_hint_for_a_refused_token_tells_how_to_replace_it(
+    served: Serving, command: Mreg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hint(token: str | None = None) -> str:
+        with mreg.open_registry(server=served.url, token=token) as registry, pytest.raises(mreg.Unavailable) as caught:
+            registry.models()
+        return caught.value.hint
+
+    assert hint(token="mreg_wrong") == "pass another token, or none to use a saved one"
+    assert hint() == f"mreg login {served.url}\nor set the token: export MREG_TOKEN=..."
+    monkeypatch.setenv("MREG_TOKEN", "mreg_wrong")
+    assert hint() == "replace the token in MREG_TOKEN, or use a saved one: unset MREG_TOKEN"
+
+
 def test_the_name_of_a_profile_in_place_of_a_url_is_recognized(command: Mreg) -> None:
     user_file("profiles: {team: {server: 'https://models.example'}}")
     assert command("login", "team").err == (
