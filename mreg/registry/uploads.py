@@ -325,12 +325,12 @@ def _stored(session: Session, model: ModelName, artifact: UploadedArtifact, *, a
             raise BadInput("the file is empty (0 bytes)", hint="check the program that sent it")
         sizes, total, count = {artifact.digest: size}, size, 1
     else:
-        manifest = _manifest(session, artifact.digest, size)
+        manifest = _manifest(session, model, artifact.digest, size)
         sizes = _checked(session, model, artifact.digest, manifest, usable)
         sizes[artifact.digest] = size
         total, count = manifest.size, len(manifest.entries)
     if again and (gone := [digest for digest, size in sizes.items() if session.artifacts().size(digest) != size]):
-        raise _missing(gone)
+        raise _collected(session, model, gone)
     return Stored(
         kind=artifact.kind,
         digest=artifact.digest,
@@ -340,7 +340,7 @@ def _stored(session: Session, model: ModelName, artifact: UploadedArtifact, *, a
     )
 
 
-def _manifest(session: Session, digest: Digest, size: int) -> Manifest:
+def _manifest(session: Session, model: ModelName, digest: Digest, size: int) -> Manifest:
     """Return the manifest that a caller uploaded.
 
     Raises:
@@ -351,7 +351,7 @@ def _manifest(session: Session, digest: Digest, size: int) -> Manifest:
     try:
         data = session.artifacts().manifest_bytes(digest)
     except MissingBlob:  # a gc has removed it
-        raise _missing([digest]) from None
+        raise _collected(session, model, [digest]) from None
     try:
         return Manifest.parse(data)
     except Corrupt as error:
@@ -384,6 +384,15 @@ def _checked(
                 f"got {entry.size}"
             )
     return sizes
+
+
+def _collected(session: Session, model: ModelName, blobs: Collection[Digest]) -> BlobsMissing:
+    """Return the error for blobs that a gc has removed, and remove their claims: otherwise they would count as present.
+
+    A client can claim a blob that a gc is about to remove.
+    """
+    session.artifacts().claims.remove(uploader_of(session, model), blobs)
+    return _missing(blobs)
 
 
 def _missing(blobs: Collection[Digest]) -> BlobsMissing:

@@ -19,6 +19,7 @@ import requests
 
 import mreg.registry.uploads
 from mreg.artifacts import partial_upload
+from mreg.artifacts.claims import Claims
 from mreg.domain.manifest import NOTHING
 from mreg.registry.local import LocalRegistry
 from mreg.registry.push import add_pushed
@@ -440,6 +441,31 @@ def test_a_version_whose_blob_counted_as_present_is_deleted_and_collected(
     assert team["bob"].get("/models/other").status_code == 404
     put(team["bob"], data, model="other")
     assert commit(team["bob"], data, model="other").status_code == 200
+    assert registry.verify().problems == ()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_blob_that_was_claimed_while_a_gc_removed_it_is_uploaded_again(
+    team: Team, registry: LocalRegistry, store: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The upload finds an old blob in the store, and the gc looked for claims before."""
+    files = {"a": b"old a", "b": b"old b"}
+    ada, data = team["ada"], b"old" if kind == "file" else manifest_of(files)
+    blobs = {digest_of(blob): blob for blob in (data, *files.values())}
+    for blob in blobs.values():
+        put(ada, blob)
+    age(store / "blobs")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Claims, "all", lambda _claims: iter(()))
+        assert len(registry.gc(grace=timedelta(0), remove=True)) == 3
+    for _ in range(2):  # the manifest is read before the files are looked up
+        made = commit(ada, data, kind)
+        if made.status_code == 200:
+            break
+        assert made.json()["code"] == "blobs_missing"
+        for digest in missing(ada, *blobs.values()):
+            put(ada, blobs[digest])
+    assert commit(ada, data, kind).status_code == 200
     assert registry.verify().problems == ()
 
 
