@@ -384,6 +384,16 @@ def test_errors_elsewhere_stay_problems(client: Client) -> None:
     assert client.get("/ui/").headers["location"] == "/ui"
 
 
+def test_a_deleted_model_keeps_its_page_of_events(client: Client, registry: LocalRegistry) -> None:
+    registry.register("gone")
+    registry.delete("gone")
+    page = client.get("/ui/models/gone/history")
+    assert page.status_code == 200
+    assert "deleted" in page.text
+    assert not [link for link in Found(page.text).all("a", "href") if link.startswith("/ui/models/gone")]
+    assert client.get("/ui/models/gone").status_code == 404
+
+
 def test_an_empty_registry_says_how_to_begin(client: Client, registry: LocalRegistry) -> None:
     assert "mreg push model.pkl" in client.get("/ui").text
     assert "No events yet" in client.get("/ui/history").text

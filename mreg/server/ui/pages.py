@@ -235,13 +235,15 @@ def _counts(verdicts: Iterable[Verdict]) -> tuple[tuple[Verdict, int], ...]:
 
 @router.get("/ui/models/{model}/history")
 def model_history_page(request: Request, model: Model, registry: RegistryOf, limit: Limit = EVENTS) -> Response:
-    """Show the history of a model and its versions, newest first."""
+    """Show the history of a model and its versions, newest first; also of a deleted model."""
     events = registry.history(whole_model(model), limit=limit)
+    deleted = bool(events) and events[0].action == "model.deleted"
     return page(
         request,
         "history.html",
-        model=registry.model(model),
-        events=timeline(events, links_of(request), model),
+        name=str(model),
+        deleted=deleted,
+        events=timeline(events, links_of(request), None if deleted else model),
         limit=limit,
         more=events.more,
     )
@@ -252,7 +254,7 @@ def history_page(request: Request, registry: RegistryOf, limit: Limit = EVENTS) 
     """Show the history of all models, newest first."""
     events = registry.history(limit=limit)
     return page(
-        request, "history.html", model=None, events=timeline(events, links_of(request)), limit=limit, more=events.more
+        request, "history.html", name=None, events=timeline(events, links_of(request)), limit=limit, more=events.more
     )
 
 
