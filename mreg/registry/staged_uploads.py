@@ -109,4 +109,5 @@ def finish_staged(session: Session, model: ModelName, upload: str, digest: Diges
     except Conflict:
         if session.artifacts().claims.size(uploader_of(session, model), digest, session.now()) != size:
             raise
+        return UploadState(digest=digest, offset=size, complete=True)
     return claimed_large(session, model, digest, size)

@@ -158,6 +158,17 @@ def test_a_wrong_digest_is_refused_and_the_bytes_are_removed(server: Served, sto
     assert finish(server, data).status_code == 200
 
 
+def test_a_repeated_end_does_not_renew_the_claim(server: Served, store: Path) -> None:
+    """Otherwise, a claim could last longer than the record of the gc that removed the blob."""
+    send(server, b"x", 0, 1)
+    finish(server, b"x")
+    (claim,) = (path for path in (store / "uploads").rglob("*") if path.is_file())
+    before = int(time.time()) - 3600
+    os.utime(claim, (before, before))
+    assert finish(server, b"x").json()["complete"] is True
+    assert claim.stat().st_mtime == before
+
+
 def test_a_size_that_lies_gives_nothing(server: Served) -> None:
     data = b"0123456789"
     send(server, data, 0, 11)
