@@ -8,7 +8,8 @@ continues.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from contextlib import closing, suppress
 from datetime import datetime
 
@@ -19,6 +20,9 @@ from mreg.artifacts.parts import part_bytes
 from mreg.domain.digest import Digest, blob_key
 from mreg.domain.text import counted, size_text
 from mreg.errors import BadInput, Conflict, MregError
+
+LOOK_AGAIN_SECONDS = (0.1, 0.4)
+"""Pauses before a store is asked again for parts that are missing."""
 
 CALLER_LIMIT = 100
 """Maximum number of unfinished uploads of a caller."""
@@ -93,6 +97,19 @@ def missing_parts(upload: DirectUpload, size: int) -> tuple[dict[int, int], int]
     return missing, size - sum(missing.values())
 
 
+def _missing(upload: DirectUpload, size: int) -> Collection[object]:
+    """Return the missing parts of an upload, none if another request has joined them.
+
+    A store can list the parts incompletely while another request joins them, so the upload is looked at again.
+    """
+    for pause in (*LOOK_AGAIN_SECONDS, 0.0):
+        missing, _ = missing_parts(upload, size)
+        if upload.joined or not missing:
+            return ()
+        time.sleep(pause)
+    return missing
+
+
 def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[int, int], None]) -> None:
     """Verify the bytes of an upload, and make them a blob. The temporary bytes stay, unless they are refused.
 
@@ -103,7 +120,7 @@ def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[
     """
     try:
         if not upload.joined:
-            missing, _ = missing_parts(upload, size)
+            missing = _missing(upload, size)
             more = upload.sizes().keys() - part_sizes(size).keys()
             if missing or more:
                 what = (

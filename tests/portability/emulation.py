@@ -235,7 +235,7 @@ def _listdir(path: str | int = ".") -> list[str]:
 
 def _disk_usage(path: Any) -> Any:
     found = real.statvfs(path)
-    return types.SimpleNamespace(free=found.f_bavail * found.f_frsize)
+    return types.SimpleNamespace(total=found.f_blocks * found.f_frsize, free=found.f_bavail * found.f_frsize)
 
 
 def become_windows() -> None:
