@@ -15,7 +15,7 @@ from mreg.domain.manifest import Manifest
 from mreg.domain.paths import refuse_url
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt, Unavailable
-from mreg.files import CREATE, open_file, room
+from mreg.files import CREATE, open_file, room, write_all
 
 DOCUMENT = "mreg.json"
 
@@ -36,7 +36,7 @@ class BundleFile:
         try:
             size = self._tar.begin(DOCUMENT)
             if size > DOCUMENT_LIMIT:
-                raise BadInput(f"{DOCUMENT} in the bundle has {size} bytes; the limit is {DOCUMENT_LIMIT}")
+                raise BadInput(f"{DOCUMENT} in the bundle has {size:,} bytes; the limit is {DOCUMENT_LIMIT:,}")
             self.bundle = Bundle.parse(b"".join(self._tar.chunks(size)))
             self._offsets: dict[Digest, int] = {}
             offset = room_of(size)
@@ -91,7 +91,7 @@ class BundleFile:
             raise _damaged(digest, "it is missing")
         size = self.bundle.blobs[digest]
         if size > DOCUMENT_LIMIT:
-            raise BadInput(f"the manifest {digest} has {size} bytes; the limit is {DOCUMENT_LIMIT}")
+            raise BadInput(f"the manifest {digest} has {size:,} bytes; the limit is {DOCUMENT_LIMIT:,}")
         data = self._tar.read_at(self._offsets[digest], size)
         check_bounds(data)
         if digest_of(data) != digest:
@@ -131,8 +131,10 @@ def _written(folder: str | None, digest: Digest) -> Iterator[Callable[[bytes], o
         return
     with _translated(folder):
         descriptor = open_file(os.path.join(folder, digest.value), CREATE, 0o600, follow=False)
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream.write
+        try:
+            yield lambda chunk: write_all(descriptor, chunk)
+        finally:
+            os.close(descriptor)
 
 
 def _damaged(digest: Digest, how: str) -> Corrupt:

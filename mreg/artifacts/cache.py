@@ -28,7 +28,7 @@ from mreg.artifacts.tree import Tree as ContentTree
 from mreg.domain.digest import HEX, Digest, blob_key
 from mreg.domain.text import quoted
 from mreg.errors import BadInput, Corrupt
-from mreg.files import CREATE, READ, UPDATE, close, lock, remove
+from mreg.files import CREATE, READ, UPDATE, close, lock, remove, write_all
 from mreg.folders import Folder, Tree
 
 DEAD_SECONDS = 24 * 3600
@@ -225,12 +225,16 @@ class BlobCache:
         self._changed = True
 
     def _copy(self, source: str | bytes, folder: Folder, name: str) -> None:
-        with os.fdopen(folder.open(name, CREATE, 0o444), "wb") as target:
+        descriptor = folder.open(name, CREATE, 0o444)
+        try:
             if isinstance(source, bytes):
-                target.write(source)
+                write_all(descriptor, source)
                 return
             with open(source, "rb", buffering=0) as stream:
-                target.writelines(stream_chunks(stream))
+                for chunk in stream_chunks(stream):
+                    write_all(descriptor, chunk)
+        finally:
+            os.close(descriptor)
 
     def trim(self) -> None:
         """Remove what was used least recently until the limit holds, if something was added; one process at a time.

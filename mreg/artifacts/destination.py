@@ -156,8 +156,7 @@ class Destination:
         """
         self._is_unchanged(force=force, folder=False, is_same=lambda: False)
         with self._translated(), self._partial(digest, size, _make_file) as made:
-            with os.fdopen(os.dup(made.descriptor), "wb", buffering=CHUNK_BYTES) as stream:
-                make(stream.write)
+            make(lambda chunk: write_all(made.descriptor, chunk))
             sync(made.descriptor)
             self._give_name(made, force=force)
 
@@ -393,7 +392,7 @@ class Destination:
                 if isinstance(chunk, memoryview):
                     hashing.settle()
                 if position > size:
-                    return damaged(digest, f"expected {size} bytes, got more")
+                    return damaged(digest, f"expected {size:,} bytes, got more")
             if position < size:
                 return damaged(digest, f"expected {size:,} bytes, got {position:,}")
             return None if hashing.digest() == digest else damaged(digest)

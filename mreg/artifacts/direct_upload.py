@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import datetime
 
@@ -97,17 +97,16 @@ def missing_parts(upload: DirectUpload, size: int) -> tuple[dict[int, int], int]
     return missing, size - sum(missing.values())
 
 
-def _missing(upload: DirectUpload, size: int) -> Collection[object]:
-    """Return the missing parts of an upload, none if another request has joined them.
+def _missing(upload: DirectUpload, size: int) -> dict[int, int]:
+    """Return the sizes of the parts that have not arrived, by number; none if another request has joined them.
 
-    A store can list the parts incompletely while another request joins them, so the upload is looked at again.
+    A store can list the parts incompletely while another request joins them, so it is asked again.
     """
-    for pause in (*LOOK_AGAIN_SECONDS, 0.0):
-        missing, _ = missing_parts(upload, size)
-        if upload.joined or not missing:
-            return ()
+    for pause in LOOK_AGAIN_SECONDS:
+        if not missing_parts(upload, size)[0]:
+            return {}
         time.sleep(pause)
-    return missing
+    return missing_parts(upload, size)[0]
 
 
 def finish(upload: DirectUpload, digest: Digest, size: int, progress: Callable[[int, int], None]) -> None:

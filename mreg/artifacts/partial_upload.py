@@ -143,7 +143,7 @@ class PartialUpload:
             Unavailable: The chunk cannot be written.
         """
         if self._size + len(chunk) > self._length:
-            raise BadInput(f"the upload is too long: expected {self._length} bytes")
+            raise BadInput(f"the upload is too long: expected {self._length:,} bytes")
         self._file.write(chunk)
         self._hashing.add(chunk)
         self._size += len(chunk)

@@ -61,9 +61,8 @@ class TarWriter:
 
     def begin(self, name: str, size: int) -> None:
         """Start a member; its bytes must follow."""
-        self._pad()
+        self._write(self._padding() + header(name, size))
         self._size = size
-        self._write(header(name, size))
 
     def add(self, chunk: Chunk) -> None:
         """Write bytes of the current member."""
@@ -71,13 +70,11 @@ class TarWriter:
 
     def end(self) -> None:
         """End the tar."""
-        self._pad()
-        self._write(END)
+        self._write(self._padding() + END)
 
-    def _pad(self) -> None:
-        if self._size % BLOCK:
-            self._write(bytes(-self._size % BLOCK))
-        self._size = 0
+    def _padding(self) -> bytes:
+        """Return the zeros after the current member."""
+        return bytes(-self._size % BLOCK)
 
 
 class TarReader:

@@ -133,7 +133,7 @@ class TarFolder:
 
     def _begin_extension(self, kind: bytes, size: int) -> None:
         if size > (PATH_LIMIT + 1 if kind == _LONG_NAME else RECORDS_BYTES):
-            raise BadInput(f"an extension header of the tar is too large: {size} bytes", hint=HINT)
+            raise BadInput(f"an extension header of the tar is too large: {size:,} bytes", hint=HINT)
         if (kind == _PAX and self._records is not None) or (kind == _LONG_NAME and self._long_name is not None):
             raise BadInput("the tar has two extension headers of one kind for an entry", hint=HINT)
         self._left, self._padding = size, -size % BLOCK
@@ -158,7 +158,7 @@ class TarFolder:
             self._left, self._padding = size, -size % BLOCK
             return
         if size:
-            raise BadInput(f"the folder {quoted(name)} in the tar has a size of {size} bytes", hint=HINT)
+            raise BadInput(f"the folder {quoted(name)} in the tar has a size of {size:,} bytes", hint=HINT)
         path = path.removesuffix("/")
         if path not in ("", "."):
             self._upload.add_folder(path)

@@ -150,7 +150,8 @@ class Bundle:
             raise Corrupt(f"the blob {digest} is missing from the bundle")
         if self.blobs[digest] != size:
             raise Corrupt(
-                f"the blob {digest} in the bundle has the wrong size: expected {size} bytes, got {self.blobs[digest]}"
+                f"the blob {digest} in the bundle has the wrong size: "
+                f"expected {size:,} bytes, got {self.blobs[digest]:,}"
             )
 
     def canonical(self) -> bytes:

@@ -24,17 +24,17 @@ def needed_blobs(session: Session, after: int = 0) -> tuple[set[Digest], int]:
     Raises:
         Corrupt: The manifest of a folder is missing or damaged.
     """
-    artifacts = _artifacts(session, after)
     while True:
-        needed = {artifact.digest for artifact in artifacts}
+        artifacts = _artifacts(session, after)
         try:
-            needed.update(_contents(session, artifacts))
+            contents = set(_contents(session, artifacts))
         except MissingBlob:
-            before, artifacts = artifacts, _artifacts(session, after)
-            if set(before) <= set(artifacts):
+            if set(artifacts) <= set(_artifacts(session, after)):
                 raise
-            continue  # versions were deleted meanwhile, and another gc may have removed their manifests
-        return needed, max((artifact.artifact_id for artifact in artifacts), default=after)
+            # Versions were deleted meanwhile, so another gc can have removed their manifests: read the catalog again.
+        else:
+            digests = {artifact.digest for artifact in artifacts}
+            return digests | contents, max((artifact.artifact_id for artifact in artifacts), default=after)
 
 
 def _artifacts(session: Session, after: int) -> tuple[StoredArtifact, ...]:

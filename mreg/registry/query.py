@@ -124,9 +124,9 @@ def _history(session: Session, reference: Reference | None, limit: int, offset: 
             if (deletion := reader.deletion(wanted.name)) is None:
                 raise
             number = _number(wanted.selector)
-            if wanted.selector is not None and not (
-                number is not None and reader.events(model=deletion, version=number, limit=1)
-            ):
+            if wanted.selector is not None and number is None:
+                raise
+            if number is not None and not reader.events(model=deletion, version=number, limit=1):
                 raise
             return reader.events(model=deletion, version=number, limit=limit, offset=offset)
         if selector is None:

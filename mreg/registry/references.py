@@ -71,7 +71,7 @@ def find_model(reader: Reader, name: ModelName) -> RegisteredModel:
     """Return a model by its name.
 
     Raises:
-        NotFound: The model does not exist; the hint names the nearest names. The message says who deleted it.
+        NotFound: The model does not exist. The message says who deleted it; otherwise the hint has the nearest names.
     """
     model = reader.model(name)
     if model is None:

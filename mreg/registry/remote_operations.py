@@ -95,7 +95,7 @@ def downloaded(session: RemoteSession, file: OfferedFile, start: int = 0) -> Ite
             for chunk in _part(session, file, position):
                 position, failures = position + len(chunk), 0
                 if position > file.size_bytes:
-                    raise session.invalid(f"it has more than {file.size_bytes} bytes")
+                    raise session.invalid(f"it has more than {file.size_bytes:,} bytes")
                 yield chunk
         except Unavailable as error:
             failures += 1

@@ -347,7 +347,7 @@ def _manifest(session: Session, model: ModelName, digest: Digest, size: int) -> 
         BadInput: It is not the canonical form of a manifest.
     """
     if size > BYTES_LIMIT:
-        raise BadInput(f"invalid manifest {digest}: it has {size} bytes; the limit is {BYTES_LIMIT}")
+        raise BadInput(f"invalid manifest {digest}: it has {size:,} bytes; the limit is {BYTES_LIMIT:,}")
     try:
         data = session.artifacts().manifest_bytes(digest)
     except MissingBlob:  # a gc has removed it

@@ -179,7 +179,7 @@ async def receive_part(
     refuse_compression(request)
     check_upload_size(request, length)
     if announced_size(request) > length - start:
-        raise BadInput(f"the upload is too long: expected {length} bytes")
+        raise BadInput(f"the upload is too long: expected {length:,} bytes")
     with upload_slot(request):
         async with on_threads(request, opened) as part:
             await feed_body(request, part.write)

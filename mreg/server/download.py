@@ -284,7 +284,7 @@ def _range(range_header: str, size: int) -> tuple[int, int] | None:
         raise Refused(
             416,
             "no_such_range",
-            f"the range is beyond the end of the file, which has {size} bytes",
+            f"the range is beyond the end of the file, which has {size:,} bytes",
             headers={"Content-Range": f"bytes */{size}"},
         )
     return start, length

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+import mreg
 from mreg.artifacts.backend import BlobRequest
 from mreg.artifacts.destination import SMALL_BYTES, Destination
-from mreg.artifacts.hashing import digest_of
+from mreg.artifacts.hashing import CHUNK_BYTES, digest_of
 from mreg.artifacts.parallel import in_order
 from mreg.artifacts.partial import KEEP_BYTES
 from mreg.domain.digest import Digest
@@ -77,18 +78,37 @@ def test_every_file_arrives_and_is_kept(tmp_path: Path) -> None:
     assert kept == {digest_of(data): data for data in FILES.values()}
 
 
-def test_no_call_writes_more_than_is_fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sizes: list[int] = []
+@pytest.fixture
+def sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The sizes of all calls that write."""
+    found: list[int] = []
     written = os.write
 
     def write(descriptor: int, data: bytes | memoryview) -> int:
-        sizes.append(len(data))
+        found.append(len(data))
         return written(descriptor, data)
 
     monkeypatch.setattr(os, "write", write)
+    return found
+
+
+def test_no_call_of_a_pull_writes_more_than_is_fast(tmp_path: Path, sizes: list[int]) -> None:
     Destination(tmp_path / "back", Source(), parallel=True).receive_folder(DIGEST, MANIFEST, force=False)
     assert max(sizes) == WRITE_BYTES < KEEP_BYTES // 2
     assert content(tmp_path / "back") == FILES
+
+
+def test_no_call_of_an_export_or_an_import_writes_more_than_is_fast(tmp_path: Path, sizes: list[int]) -> None:
+    source = tmp_path / "model.pkl"
+    source.write_bytes(os.urandom(2 * CHUNK_BYTES))
+    with mreg.open_registry() as registry:
+        registry.push(source, name="classifier")
+        sizes.clear()
+        exported = registry.export("classifier")
+        assert (max(sizes), sum(sizes) >= exported.size_bytes) == (WRITE_BYTES, True)
+        sizes.clear()
+        registry.import_bundle("classifier.mreg", "copy")
+    assert max(sizes) == WRITE_BYTES
 
 
 @pytest.mark.parametrize("path", ["0", "a/b/49", "a/large", "z-large"])

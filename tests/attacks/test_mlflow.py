@@ -29,7 +29,6 @@ def model(tmp_path: Path) -> Path:
 @pytest.fixture
 def repository(model: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The artifact repository of a version whose tags name another source."""
-
     from mreg.mlflow import opened
     from mreg.mlflow.artifacts import MregArtifactRepository
 

@@ -99,6 +99,26 @@ def test_an_upload_that_another_request_joins_meanwhile_is_finished(
 
 
 @EVERY_STORE
+def test_parts_that_are_listed_incompletely_while_another_request_joins_them_are_not_removed(
+    begin: Callable[[], DirectUpload], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(begin())
+    first, second, listed = begin(), begin(), s3_direct._listed
+    asked: list[object] = []
+
+    def incomplete(*words: Any) -> Any:
+        asked.append(words)
+        if len(asked) > 1:
+            return listed(*words)
+        first.join()
+        return {}
+
+    monkeypatch.setattr(s3_direct, "_listed", incomplete)
+    direct_upload.finish(second, DIGEST, len(DATA), ignore)
+    assert place.read(blob_key(DIGEST)) == DATA
+
+
+@EVERY_STORE
 def test_an_upload_that_another_request_joins_is_found_while_it_is_joined(
     backend: S3Backend, begin: Callable[[], DirectUpload], place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

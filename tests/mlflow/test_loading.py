@@ -180,3 +180,16 @@ def test_another_profile_is_named_by_the_address(client: Any, source: str, tmp_p
         assert client.search_registered_models() == []
     finally:
         del os.environ["MREG_CONFIG"]
+
+
+def test_the_plugin_is_found_whatever_is_imported_first() -> None:
+    """MLflow skips an entry point whose module is not imported to its end, with a warning."""
+    program = (
+        "import mreg.mlflow.artifacts\n"
+        "from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository\n"
+        "print(type(get_artifact_repository('mreg://churn@1')).__name__)"
+    )
+    found = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", program], check=False, capture_output=True, text=True
+    )
+    assert (found.stdout, found.returncode) == ("MregArtifactRepository\n", 0), found.stderr
