@@ -367,7 +367,8 @@ def test_a_server_that_falls_silent_is_given_up_and_the_transfer_can_be_resumed(
     line.heal()
     before = line.up + line.down
     registry.push("model.bin", name=name) if way == "push" else registry.pull(f"{name}@1", "back.bin")
-    assert line.up + line.down - before < SIZE * 2 // 3
+    # Of a pull, 3 ranges arrive in parallel. If they advance alike, two thirds of the first are kept.
+    assert line.up + line.down - before < SIZE * 5 // 6
     assert count(registry, name) == 1
     if way == "pull":
         assert Path("back.bin").read_bytes() == content
