@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.measure import MREG, Figure, against, in_turn, peak_memory, run
+from mreg.files import WRITE_BYTES
 from tests.proxy import Proxy
 from tests.servers import BUCKET, WRITER, S3Server
 
@@ -83,7 +84,9 @@ DOWNLOAD = (
 size, part = obstore.head(store, "bare/big")["size"], {PART_MIB} << 20
 target = os.open(sys.argv[2], os.O_CREAT | os.O_RDWR)
 def get(start):
-    os.pwrite(target, obstore.get_range(store, "bare/big", start=start, length=min(part, size - start)), start)
+    data = memoryview(obstore.get_range(store, "bare/big", start=start, length=min(part, size - start)))
+    for place in range(0, len(data), {WRITE_BYTES}):
+        os.pwrite(target, data[place:place + {WRITE_BYTES}], start + place)
 with ThreadPoolExecutor(8) as pool:
     list(pool.map(get, range(0, size, part)))
 os.fsync(target)

@@ -12,6 +12,7 @@ import sys
 import threading
 from queue import SimpleQueue
 
+from mreg.files import write_all
 from mreg.linux import begin_sync
 
 CHUNK_BYTES = 1 << 20
@@ -38,8 +39,7 @@ def hash_and_write(source: str, target: str, *, ahead: bool) -> str:
         position = 0
         while count := reading.readinto(buffer := free.get()):
             filled.put((buffer, count))
-            if writing.write(buffer[:count]) != count:
-                raise OSError("the disk is full")
+            write_all(writing.fileno(), buffer[:count])
             if ahead:
                 begin_sync(writing.fileno(), position, count)
             position += count
