@@ -136,7 +136,7 @@ def test_ranges_are_answered_as_http_has_them(served: Served, net: ModelVersion)
         assert (found.status_code, found.headers["x-repo-commit"]) == (status, commit_id(net)), asked
         if content is None:
             assert found.headers["content-range"] == "bytes */10240"
-            assert "10240 bytes" in found.headers["x-error-message"]
+            assert "10,240 bytes" in found.headers["x-error-message"]
         else:
             assert found.content == content, asked
 
