@@ -360,8 +360,8 @@ def test_a_server_that_falls_silent_is_given_up_and_the_transfer_can_be_resumed(
     else:
         line.when_up = (line.up + SIZE * 2 // 3, lambda: setattr(line, "silent", True))
     with monkeypatch.context() as patched, pytest.raises(mreg.Unavailable) as caught:
-        patched.setitem(Connection.request.__kwdefaults__ or {}, "silence", 1.0)
-        patched.setattr(blobs, "HASHING_SECONDS", 1.0)
+        patched.setitem(Connection.request.__kwdefaults__ or {}, "silence", 3.0)
+        patched.setattr(blobs, "HASHING_SECONDS", 3.0)
         registry.push("model.bin", name=name) if way == "push" else registry.pull(f"{name}@1", "back.bin")
     assert "repeat the command to resume: the bytes that arrived are kept" in caught.value.hint
     line.heal()
